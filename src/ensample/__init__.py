@@ -1,0 +1,1 @@
+"""Learn the distribution behind any dataset."""

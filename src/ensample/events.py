@@ -1,0 +1,211 @@
+"""The meeting point of data and mathematics: what one record looks like to a family.
+
+Every value in a file has finite precision, so a record *is* a cell: a category, a price in whole dollars, a pixel
+level. A codec therefore turns records into **integer cells**, and an event says what those integers mean. Families that
+count cells use them as they are; families with a density ask the event for real numbers (`Mixed.values`), and the
+event knows the volume of each cell, so that the log-probability of a record is comparable whatever the family.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Lattice:
+    """Real numbers behind integer cells: `x = (warp(k) - shift) / scale`, `warp(k) = knee * asinh((k - center) / knee)`.
+
+    An infinite `knee` is the linear case; a small one is the logarithm far from `center`, on both sides. `low` and
+    `high` are the smallest and largest cell met in the training data.
+
+    Example:
+        >>> grid = Lattice(low=0, high=100, shift=50.0, scale=25.0)
+        >>> grid.encode(torch.tensor([25, 50])).tolist()
+        [-1.0, 0.0]
+        >>> grid.index(torch.tensor([-1.0, 0.01])).tolist()
+        [25, 50]
+    """
+
+    low: int
+    high: int
+    shift: float = 0.0
+    scale: float = 1.0
+    center: float = 0.0
+    knee: float = math.inf
+
+    def encode(self, position: Tensor) -> Tensor:
+        """Real number of a cell position; `k` is the middle of cell k, `k + u` with |u| < 1/2 lies inside it."""
+        position = position.to(torch.float64) - self.center
+        if math.isfinite(self.knee):
+            position = self.knee * torch.asinh(position / self.knee)
+        return (position - self.shift) / self.scale
+
+    def index(self, x: Tensor) -> Tensor:
+        """The cell that holds a real number, int64."""
+        return torch.round(self.position(x)).to(torch.int64)
+
+    def position(self, x: Tensor) -> Tensor:
+        """Inverse of `encode`, float64."""
+        warped = x.to(torch.float64) * self.scale + self.shift
+        if math.isfinite(self.knee):
+            warped = self.knee * torch.sinh((warped / self.knee).clamp(-700, 700))
+        return warped + self.center
+
+    def log_volume(self, cells: Tensor) -> Tensor:
+        """Logarithm of the width of each cell in units of x."""
+        cells = cells.to(torch.float64)
+        return torch.log(self.encode(cells + 0.5) - self.encode(cells - 0.5))
+
+
+@dataclass(frozen=True)
+class Continuous:
+    """Real numbers, each on its lattice of cells."""
+
+    lattice: Lattice
+    shape: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Discrete:
+    """One of `classes` unordered classes per coordinate."""
+
+    classes: int
+    shape: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Span:
+    """One coordinate of a mixed event.
+
+    `exists` names an earlier Discrete span and the classes for which this one has a value: the amount of a capital
+    gain exists only where the state of the column is "a number", not where it is "missing" or the spike "zero".
+    """
+
+    name: str
+    event: Continuous | Discrete
+    exists: tuple[int, tuple[int, ...]] | None = None
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """A row of spans of different sorts: a table."""
+
+    spans: tuple[Span, ...]
+
+    def __len__(self) -> int:
+        return len(self.spans)
+
+    def existing(self, cells: Tensor, column: int) -> Tensor:
+        """Which rows have a value at this span at all, from the span it depends on. Bool [rows]."""
+        exists = self.spans[column].exists
+        if exists is None:
+            return torch.ones(len(cells), dtype=torch.bool)
+        parent, classes = exists
+        return torch.isin(cells[:, parent], torch.tensor(classes))
+
+    def values(self, cells: Tensor, offset: Tensor | float = 0.0) -> Tensor:
+        """Real numbers of cells [rows, spans] float64; `offset` in (-1/2, 1/2) dequantises. Discrete spans keep codes."""
+        out = cells.to(torch.float64)
+        for j, span in enumerate(self.spans):
+            if isinstance(span.event, Continuous):
+                shift = offset[:, j] if isinstance(offset, Tensor) else offset
+                out[:, j] = span.event.lattice.encode(out[:, j] + shift)
+        return out
+
+    def cells(self, values: Tensor) -> Tensor:
+        """Inverse of `values`: the cells [rows, spans] int64 that hold these real numbers."""
+        out = torch.empty(values.shape, dtype=torch.int64)
+        for j, span in enumerate(self.spans):
+            column = values[:, j]
+            out[:, j] = (
+                span.event.lattice.index(column) if isinstance(span.event, Continuous) else column.to(torch.int64)
+            )
+        return out
+
+    def log_volume(self, cells: Tensor, mask: Tensor) -> Tensor:
+        """Log volume [rows] of each record's cell over the Continuous spans whose mask is set."""
+        total = torch.zeros(len(cells), dtype=torch.float64)
+        for j, span in enumerate(self.spans):
+            if isinstance(span.event, Continuous):
+                total += torch.where(mask[:, j], span.event.lattice.log_volume(cells[:, j]), 0.0)
+        return total
+
+
+@dataclass(frozen=True)
+class Ragged:
+    """Sequences (`ordered`) or sets of up to `max_length` elements, each an event of its own."""
+
+    element: Continuous | Discrete | Mixed
+    max_length: int
+    ordered: bool = True
+
+
+Event = Continuous | Discrete | Mixed | Ragged
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Records as cells [rows, spans] int64 and a mask of the same shape.
+
+    A set mask means "known". An unset mask means that the coordinate does not exist or is unknown: `log_prob` and
+    learning leave it out (integrate over it), `draw` fills it. Cells without mask hold 0. `cond` holds the fields that
+    are given, as a batch of its own over the given event.
+    """
+
+    cells: Tensor
+    mask: Tensor
+    cond: Batch | None = None
+
+    def __len__(self) -> int:
+        return len(self.cells)
+
+    def take(self, rows: Tensor | slice) -> Batch:
+        """The batch of these rows."""
+        cond = None if self.cond is None else self.cond.take(rows)
+        return Batch(self.cells[rows], self.mask[rows], cond)
+
+    def repeat(self, times: int) -> Batch:
+        """Each row `times` times in a row."""
+        cond = None if self.cond is None else self.cond.repeat(times)
+        return Batch(self.cells.repeat_interleave(times, 0), self.mask.repeat_interleave(times, 0), cond)
+
+
+def unknown(rows: int, event: Mixed, cond: Batch | None = None) -> Batch:
+    """A batch of which nothing is known: what `draw` fills to make new records."""
+    shape = (rows, len(event))
+    return Batch(torch.zeros(shape, dtype=torch.int64), torch.zeros(shape, dtype=torch.bool), cond)
+
+
+def concatenate(batches: Sequence[Batch]) -> Batch:
+    """The rows of all batches, in order."""
+    conds = [b.cond for b in batches if b.cond is not None]
+    return Batch(
+        torch.cat([b.cells for b in batches]),
+        torch.cat([b.mask for b in batches]),
+        concatenate(conds) if conds else None,
+    )
+
+
+@dataclass(frozen=True)
+class Limit:
+    """The values that span `column` may take: a union of inclusive integer ranges of cells or classes.
+
+    Example:
+        >>> Limit(0, ((1, 3), (7, 7))).contains(torch.tensor([0, 2, 7])).tolist()
+        [False, True, True]
+    """
+
+    column: int
+    ranges: tuple[tuple[int, int], ...]
+
+    def contains(self, cells: Tensor) -> Tensor:
+        """Which of these cells are allowed, bool."""
+        inside = torch.zeros(cells.shape, dtype=torch.bool)
+        for low, high in self.ranges:
+            inside |= (cells >= low) & (cells <= high)
+        return inside

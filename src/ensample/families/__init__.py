@@ -1,0 +1,11 @@
+"""Families of generative models: one file each. `TABLE` is the list that the rest of the package knows them by."""
+
+from __future__ import annotations
+
+from ensample.families.base import Family
+from ensample.families.independent import Independent
+
+TABLE: dict[str, type[Family]] = {family.name: family for family in (Independent,)}
+"""Every family by its public name."""
+
+__all__ = ["TABLE", "Family", "Independent"]

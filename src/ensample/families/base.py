@@ -1,0 +1,171 @@
+"""What a family is, and what a fitted one can be asked.
+
+A **family** is a frozen dataclass of plain options; it learns over an event and gives a **distribution**. How it learns
+is one of three protocols, each served by an engine of `ensample.train`:
+
+- `SummaryFamily`: sufficient statistics that add up over batches (EM, counts);
+- `GradientFamily`: a torch module whose players minimise losses;
+- `DirectFamily`: a learner that brings its own fit (boosted trees).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
+
+from torch import Generator, Tensor, nn
+
+from ensample.events import Batch, Limit, Mixed
+from ensample.kinds.records import Records
+
+if TYPE_CHECKING:
+    from ensample.train.run import Run
+
+Guarantee = Literal["exact", "bound", "estimate"]
+
+
+class Distribution(ABC):
+    """A fitted family: p(x) or p(x | cond) over a mixed event. Abstract; leaves are final.
+
+    `measure` says what `log_prob` counts: "cells" (log-probability of the record's cell) or "density" (log-density of
+    `event.values`; the model integrates it over the cell). `guarantees` maps each verb that this distribution honours
+    (`sample`, `log_prob`, `draw`) to how far it can be trusted; a verb that is not there is not offered.
+    """
+
+    measure: ClassVar[Literal["cells", "density"]] = "cells"
+    guarantees: ClassVar[dict[str, Guarantee]] = {}
+    storable: ClassVar[bool] = True
+    event: Mixed
+    given: Mixed | None
+
+    @abstractmethod
+    def sample(self, n: int, generator: Generator, cond: Batch | None = None) -> Batch:
+        """N new records; with `cond` (n rows) one for each of its rows."""
+
+    @abstractmethod
+    def arrays(self) -> dict[str, Tensor]:
+        """All learned state as tensors; `Family.restore` is the inverse."""
+
+    def facts(self) -> dict[str, Any]:
+        """Learned state that is not an array, as JSON values."""
+        return {}
+
+
+@runtime_checkable
+class Scores(Protocol):
+    """Has a likelihood."""
+
+    def log_prob(self, batch: Batch) -> Tensor:
+        """Log-probability (or log-density, see `measure`) of each row, float64 [rows]; unset coordinates integrated out."""
+        ...
+
+
+@runtime_checkable
+class Draws(Protocol):
+    """Can complete records of which something is known."""
+
+    def draw(self, batch: Batch, generator: Generator, limits: Sequence[Limit] = ()) -> tuple[Batch, Tensor]:
+        """Fill every unset coordinate that exists, within the limits, and weigh the result.
+
+        Returns the filled batch (known coordinates unchanged; mask = exists) and log weights [rows], all at most 0.
+        Accepting a row with probability exp(weight) makes the accepted rows exact draws from the conditional
+        distribution; weights that are all 0 mean that the draw is exact already. A limit binds only coordinates that
+        the batch leaves unset. A weight of minus infinity means that the row cannot be completed.
+        """
+        ...
+
+
+@runtime_checkable
+class Expects(Protocol):
+    """Knows conditional means and modes in closed form."""
+
+    def expect(self, batch: Batch, limits: Sequence[Limit] = ()) -> tuple[Tensor, Tensor]:
+        """Conditional mean (Continuous spans, as cell positions) or most probable class (Discrete) of unset coordinates.
+
+        Returns values [rows, spans] float64 (known coordinates repeated) and the mask of what exists in that answer.
+        """
+        ...
+
+
+class Family(Protocol):
+    """The constructor is the configuration: a frozen dataclass of plain values."""
+
+    name: ClassVar[str]
+    distribution: ClassVar[type[Distribution]]
+
+    def refuses(self, event: Mixed, given: Mixed | None) -> str | None:
+        """Why this family cannot learn this event (one sentence), or None if it can."""
+        ...
+
+    def restore(
+        self, event: Mixed, given: Mixed | None, arrays: dict[str, Tensor], facts: dict[str, Any]
+    ) -> Distribution:
+        """Inverse of `Distribution.arrays` and `facts`."""
+        ...
+
+
+Statistics = dict[str, Tensor]
+
+
+@runtime_checkable
+class SummaryFamily(Family, Protocol):
+    """Learns from additive statistics: `summarize` is called on every batch, the sums go to `update`."""
+
+    tolerance: float
+    steps: int
+
+    def start(self, records: Records, seed: int) -> Distribution:
+        """The starting point, from a sample of the records."""
+        ...
+
+    def summarize(self, current: Any, batch: Batch) -> Statistics:
+        """Float64 statistics of one batch; statistics of parts add up to those of the whole.
+
+        Holds "log_prob" (sum over rows) and "rows".
+        """
+        ...
+
+    def update(self, current: Any, statistics: Statistics) -> Distribution:
+        """The maximiser given the summed statistics."""
+        ...
+
+
+@dataclass(frozen=True)
+class Player:
+    """One loss, the parameters that lower it, and how many steps it takes a turn. One player is ordinary training."""
+
+    name: str
+    loss: Callable[[Batch, Generator], Tensor]
+    parameters: tuple[nn.Parameter, ...]
+    steps: int = 1
+
+
+@runtime_checkable
+class GradientFamily(Family, Protocol):
+    """Learns by gradients: `build` makes a module that is also a Distribution; its players are trained in one loop."""
+
+    learning_rate: float
+    batch_size: int
+
+    def build(self, records: Records, seed: int) -> Any:
+        """A freshly initialised torch module that is a Distribution."""
+        ...
+
+    def players(self, module: Any) -> tuple[Player, ...]:
+        """Who minimises what."""
+        ...
+
+    def validate(self, module: Any, batch: Batch, generator: Generator) -> Tensor:
+        """Held-out loss per row, nats [rows]: what early stopping watches."""
+        ...
+
+
+@runtime_checkable
+class DirectFamily(Family, Protocol):
+    """Brings its own fit."""
+
+    def fit(self, records: Records, seed: int, run: Run) -> Distribution:
+        """Learn within `run.clock`, reporting through `run.progress`, keeping finished parts in `run`."""
+        ...

@@ -1,0 +1,128 @@
+"""Chains: families that predict one span at a time from the spans before it, by the product rule.
+
+`log p(x) = sum_j log p(x_j | what is seen before j)`. All of them share how a likelihood is summed, how records are
+drawn, how evidence and limits are honoured; a family supplies the distribution of one span over its bins.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Generator, Tensor
+
+from ensample.events import Batch, Limit
+from ensample.families.base import Distribution
+from ensample.families.bins import Bins
+
+
+@dataclass
+class Seen:
+    """What a prediction may look at: cells [rows, spans] int64, which of them are known, and the given fields."""
+
+    cells: Tensor
+    known: Tensor
+    cond: Batch | None
+
+    def take(self, rows: Tensor) -> Seen:
+        """These rows alone."""
+        return Seen(self.cells[rows], self.known[rows], None if self.cond is None else self.cond.take(rows))
+
+
+class Chain(Distribution):
+    """p(x) as a product over spans. Abstract: a leaf supplies `table`, and may supply faster `score` and `choose`.
+
+    `any_order` says that a span can be predicted from any set of others, so that evidence is looked at first and draws
+    are exact; otherwise spans are predicted in the event's order and later evidence becomes a weight.
+    """
+
+    any_order = False
+    bins: tuple[Bins, ...]
+
+    @abstractmethod
+    def table(self, column: int, seen: Seen) -> Tensor:
+        """Log-probabilities [rows, bins] of this span's bins, float64 or float32, each row summing to one."""
+
+    def score(self, column: int, index: Tensor, seen: Seen) -> Tensor:
+        """Log-probability [rows] of these bins."""
+        return self.table(column, seen).gather(1, index[:, None])[:, 0].to(torch.float64)
+
+    def choose(self, column: int, seen: Seen, generator: Generator) -> Tensor:
+        """Draw bins [rows]."""
+        return pick(self.table(column, seen), generator)
+
+    def log_prob(self, batch: Batch) -> Tensor:
+        """Exact log-probability of each record's cell, nats [rows] float64."""
+        seen = Seen(batch.cells, torch.zeros_like(batch.mask), batch.cond)
+        total = torch.zeros(len(batch), dtype=torch.float64)
+        for j in range(len(self.event)):
+            rows = batch.mask[:, j].nonzero()[:, 0]
+            if len(rows):
+                total[rows] += self._cell_score(j, batch.cells[rows, j], seen.take(rows))
+            seen.known[:, j] = batch.mask[:, j]
+        return total
+
+    def sample(self, n: int, generator: Generator, cond: Batch | None = None) -> Batch:
+        """N new records."""
+        shape = (n, len(self.event))
+        nothing = Batch(torch.zeros(shape, dtype=torch.int64), torch.zeros(shape, dtype=torch.bool), cond)
+        return self.draw(nothing, generator)[0]
+
+    def draw(self, batch: Batch, generator: Generator, limits: Sequence[Limit] = ()) -> tuple[Batch, Tensor]:
+        """Fill unset coordinates; see `Draws.draw`. Weights come from limits and, in a fixed order, later evidence."""
+        bounds = {limit.column: limit for limit in limits}
+        cells, weight = batch.cells.clone(), torch.zeros(len(batch), dtype=torch.float64)
+        known = batch.mask.clone() if self.any_order else torch.zeros_like(batch.mask)
+        seen = Seen(cells, known, batch.cond)
+        for j in self._drawing_order(bounds):
+            exists = self._exists(j, seen, batch)
+            evidence = batch.mask[:, j]
+            if not self.any_order and bool(evidence.any()):
+                rows = evidence.nonzero()[:, 0]
+                weight[rows] += self._cell_score(j, cells[rows, j], seen.take(rows))
+                weight[rows] = torch.where(exists[rows], weight[rows], -torch.inf)
+            rows = (exists & ~evidence).nonzero()[:, 0]
+            if len(rows):
+                cells[rows, j], extra = self._draw_cells(j, seen.take(rows), generator, bounds.get(j))
+                weight[rows] += extra
+            known[:, j] = exists
+        return Batch(cells, known, batch.cond), weight
+
+    def _exists(self, column: int, seen: Seen, batch: Batch) -> Tensor:
+        exists = self.event.existing(seen.cells, column)
+        return exists | batch.mask[:, column] if self.any_order else exists
+
+    def _drawing_order(self, bounds: dict[int, Limit]) -> list[int]:
+        """Limited spans first where the order is free, each after the span that it depends on."""
+        if not self.any_order:
+            return list(range(len(self.event)))
+        parents = {s.exists[0] for j, s in enumerate(self.event.spans) if j in bounds and s.exists is not None}
+        first = set(bounds) | parents
+        return sorted(range(len(self.event)), key=lambda j: (j not in first, j))
+
+    def _cell_score(self, column: int, cells: Tensor, seen: Seen) -> Tensor:
+        index = self.bins[column].index(cells)
+        return self.score(column, index, seen) + self.bins[column].log_inside(cells, index)
+
+    def _draw_cells(self, column: int, seen: Seen, generator: Generator, limit: Limit | None) -> tuple[Tensor, Tensor]:
+        bins = self.bins[column]
+        if limit is None:
+            index = self.choose(column, seen, generator)
+            return bins.draw_inside(index, generator), torch.zeros(len(index), dtype=torch.float64)
+        logits = self.table(column, seen).to(torch.float64) + bins.share(limit.ranges).log()
+        weight = logits.logsumexp(1).clamp(max=0.0)
+        possible = torch.isfinite(weight)
+        index = pick(torch.where(possible[:, None], logits, 0.0), generator)
+        cells = torch.zeros_like(index)
+        cells[possible] = bins.draw_inside(index[possible], generator, limit.ranges)
+        return cells, weight
+
+
+def pick(logits: Tensor, generator: Generator) -> Tensor:
+    """One category a row, in proportion to exp(logits) [rows, categories]; int64 [rows]."""
+    top = logits.amax(1, keepdim=True)
+    cumulative = torch.exp(logits - top).to(torch.float64).cumsum(1)
+    u = torch.rand(len(logits), 1, generator=generator, dtype=torch.float64) * cumulative[:, -1:]
+    return torch.searchsorted(cumulative, u, right=True)[:, 0].clamp(max=logits.shape[1] - 1)

@@ -1,0 +1,1 @@
+"""Generic inference from what a distribution can do: conditions, holes, oddities."""

@@ -1,0 +1,1 @@
+"""Honesty: measures of real against made records, the leaderboard, the report."""

@@ -1,0 +1,1 @@
+"""Ordinary networks, and the table of defaults."""

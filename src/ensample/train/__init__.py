@@ -1,0 +1,1 @@
+"""How learning is run: engines, budgets, checkpoints, guards."""
