@@ -56,6 +56,11 @@ class Lattice:
             warped = self.knee * torch.sinh((warped / self.knee).clamp(-700, 700))
         return warped + self.center
 
+    def log_slope(self, position: Tensor) -> Tensor:
+        """Logarithm of d x / d position, float64: the width of an infinitely fine cell there."""
+        distance = (position.to(torch.float64) - self.center) / self.knee
+        return -0.5 * torch.log1p(distance.square()) - math.log(self.scale)
+
     def log_volume(self, cells: Tensor) -> Tensor:
         """Logarithm of the width of each cell in units of x."""
         cells = cells.to(torch.float64)
@@ -109,11 +114,11 @@ class Mixed:
         return torch.isin(cells[:, parent], torch.tensor(classes))
 
     def values(self, cells: Tensor, offset: Tensor | float = 0.0) -> Tensor:
-        """Real numbers of cells [rows, spans] float64; `offset` in (-1/2, 1/2) dequantises. Discrete spans keep codes."""
+        """Real numbers of cells [rows, spans] float64, at `offset` ([spans]) from the middle. Discrete spans keep codes."""
         out = cells.to(torch.float64)
         for j, span in enumerate(self.spans):
             if isinstance(span.event, Continuous):
-                shift = offset[:, j] if isinstance(offset, Tensor) else offset
+                shift = float(offset[j]) if isinstance(offset, Tensor) else offset
                 out[:, j] = span.event.lattice.encode(out[:, j] + shift)
         return out
 
@@ -127,12 +132,17 @@ class Mixed:
             )
         return out
 
-    def log_volume(self, cells: Tensor, mask: Tensor) -> Tensor:
-        """Log volume [rows] of each record's cell over the Continuous spans whose mask is set."""
+    def log_slope(self, cells: Tensor, mask: Tensor, offset: Tensor | float = 0.0) -> Tensor:
+        """Log of d values / d cell positions, summed over the Continuous spans whose mask is set: the volume of a cell.
+
+        [rows] float64; what turns a log density of `values` into one per cell.
+        """
         total = torch.zeros(len(cells), dtype=torch.float64)
         for j, span in enumerate(self.spans):
             if isinstance(span.event, Continuous):
-                total += torch.where(mask[:, j], span.event.lattice.log_volume(cells[:, j]), 0.0)
+                shift = float(offset[j]) if isinstance(offset, Tensor) else offset
+                slope = span.event.lattice.log_slope(cells[:, j].to(torch.float64) + shift)
+                total += torch.where(mask[:, j], slope, 0.0)
         return total
 
 
@@ -154,12 +164,14 @@ class Batch:
 
     A set mask means "known". An unset mask means that the coordinate does not exist or is unknown: `log_prob` and
     learning leave it out (integrate over it), `draw` fills it. Cells without mask hold 0. `cond` holds the fields that
-    are given, as a batch of its own over the given event.
+    are given, as a batch of its own over the given event. `offset` (one number in (-1/2, 1/2) per span, [spans]) places
+    the real numbers of a density family inside their cells: `event.values(batch.cells, batch.offset)`.
     """
 
     cells: Tensor
     mask: Tensor
     cond: Batch | None = None
+    offset: Tensor | float = 0.0
 
     def __len__(self) -> int:
         return len(self.cells)
@@ -167,12 +179,12 @@ class Batch:
     def take(self, rows: Tensor | slice) -> Batch:
         """The batch of these rows."""
         cond = None if self.cond is None else self.cond.take(rows)
-        return Batch(self.cells[rows], self.mask[rows], cond)
+        return Batch(self.cells[rows], self.mask[rows], cond, self.offset)
 
     def repeat(self, times: int) -> Batch:
         """Each row `times` times in a row."""
         cond = None if self.cond is None else self.cond.repeat(times)
-        return Batch(self.cells.repeat_interleave(times, 0), self.mask.repeat_interleave(times, 0), cond)
+        return Batch(self.cells.repeat_interleave(times, 0), self.mask.repeat_interleave(times, 0), cond, self.offset)
 
 
 def unknown(rows: int, event: Mixed, cond: Batch | None = None) -> Batch:

@@ -1,0 +1,147 @@
+"""Records that meet conditions: evidence and limits, by the exact route of the family or by exact rejection."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Generator, Tensor
+
+from ensample.errors import CapabilityError
+from ensample.events import Batch, Limit, Mixed, concatenate, unknown
+from ensample.families.base import Distribution, Draws
+
+PILOT = (512, 4_096, 32_768)
+"""Sizes of the trial draws that tell how rare a condition is; a later one is made only if the earlier found nothing."""
+
+MOST_PROPOSALS = 5_000_000
+"""More proposals than this are not started: the refusal comes before sampling."""
+
+
+def draw_where(
+    distribution: Distribution, n: int, limits: Sequence[Limit], generator: Generator, cond: Batch | None
+) -> Batch:
+    """Exactly n records within the limits.
+
+    Limits of a single cell become evidence, so that families with exact conditionals use them. What remains is
+    rejection: proposals carry log weights (`Draws.draw`), and are accepted in proportion to the largest weight met.
+    `cond` holds one row, or n rows of given fields.
+
+    Raises:
+        CapabilityError: the condition is so rare that n rows would cost more than `MOST_PROPOSALS`; nothing was made.
+    """
+    evidence, rest = split_limits(distribution.event, limits)
+    if cond is not None and len(cond) == n:
+        return _each(distribution, evidence.repeat(n), rest, generator, cond)
+    pool = _Pool()
+    for size in PILOT:
+        pool.add(*_propose(distribution, evidence, rest, size, generator, cond))
+        if pool.rate() > 0:
+            break
+    expected = n / pool.rate() if pool.rate() > 0 else float("inf")
+    if expected > MOST_PROPOSALS:
+        raise _too_rare(pool, n)
+    kept = pool.accept(generator)
+    while len(kept) < n:
+        size = int(min(100_000, max(256, 1.2 * (n - len(kept)) / max(pool.rate(), 1e-9))))
+        pool.add(*_propose(distribution, evidence, rest, size, generator, cond))
+        kept = concatenate([kept, pool.accept(generator)])
+    return kept.take(slice(0, n))
+
+
+class _Pool:
+    """Proposals waiting to be accepted, and what their weights have told so far."""
+
+    def __init__(self) -> None:
+        self.waiting: list[tuple[Batch, Tensor]] = []
+        self.top, self.total, self.proposals = -torch.inf, 0.0, 0
+
+    def add(self, batch: Batch, weight: Tensor) -> None:
+        top = max(self.top, float(weight.max()))
+        scale = 1.0 if self.top == top else float(torch.exp(torch.tensor(self.top - top)))
+        mass = float(torch.exp(weight - top).sum()) if top > -torch.inf else 0.0
+        self.total = self.total * scale + mass
+        self.top, self.proposals = top, self.proposals + len(batch)
+        self.waiting.append((batch, weight))
+
+    def rate(self) -> float:
+        """Share of proposals that would be accepted."""
+        return self.total / max(1, self.proposals)
+
+    def accept(self, generator: Generator) -> Batch:
+        """Accept or drop every waiting proposal (rejection with the empirical supremum, Caffo, Booth and Davis 2002)."""
+        accepted = []
+        for batch, weight in self.waiting:
+            u = torch.rand(len(batch), generator=generator, dtype=torch.float64)
+            accepted.append(batch.take((u < torch.exp(weight - self.top)).nonzero()[:, 0]))
+        self.waiting = []
+        return concatenate(accepted)
+
+
+def _propose(
+    distribution: Distribution,
+    evidence: Batch,
+    limits: Sequence[Limit],
+    size: int,
+    generator: Generator,
+    cond: Batch | None,
+) -> tuple[Batch, Tensor]:
+    repeated = evidence.repeat(size)
+    given = None if cond is None else cond.repeat(size)
+    return propose(distribution, Batch(repeated.cells, repeated.mask, given), limits, generator)
+
+
+def propose(
+    distribution: Distribution, batch: Batch, limits: Sequence[Limit], generator: Generator
+) -> tuple[Batch, Tensor]:
+    """`Draws.draw` where the family has it; else unconditional samples that weigh 0 or minus infinity."""
+    if isinstance(distribution, Draws):
+        return distribution.draw(batch, generator, limits)
+    made = distribution.sample(len(batch), generator, batch.cond)
+    fits = ((made.cells == batch.cells) & made.mask | ~batch.mask).all(1)
+    for limit in limits:
+        fits &= limit.contains(made.cells[:, limit.column]) | ~made.mask[:, limit.column]
+    return made, torch.where(fits, 0.0, -torch.inf).to(torch.float64)
+
+
+def _each(
+    distribution: Distribution, batch: Batch, limits: Sequence[Limit], generator: Generator, cond: Batch
+) -> Batch:
+    """One record for each row of given fields."""
+    from ensample.infer.impute import fill
+
+    return fill(distribution, Batch(batch.cells, batch.mask, cond), limits, generator)
+
+
+def split_limits(event: Mixed, limits: Sequence[Limit]) -> tuple[Batch, list[Limit]]:
+    """(one row of evidence, remaining limits): limits of one cell are evidence; those of spans that cannot exist fall."""
+    single = {limit.column: limit.ranges[0][0] for limit in limits if _single(limit)}
+    row = unknown(1, event)
+    rest = []
+    for limit in sorted(limits, key=lambda limit: limit.column):
+        parent = event.spans[limit.column].exists
+        if parent is not None and parent[0] in single and single[parent[0]] not in parent[1]:
+            continue
+        certain = parent is None or parent[0] in single
+        if _single(limit) and certain:
+            row.cells[0, limit.column] = single[limit.column]
+            row.mask[0, limit.column] = True
+        else:
+            rest.append(limit)
+    return row, rest
+
+
+def _single(limit: Limit) -> bool:
+    return len(limit.ranges) == 1 and limit.ranges[0][0] == limit.ranges[0][1]
+
+
+def _too_rare(pool: _Pool, n: int) -> CapabilityError:
+    seen = (
+        f"none of {pool.proposals:,} trial rows" if pool.rate() == 0 else f"about 1 row in {round(1 / pool.rate()):,}"
+    )
+    return CapabilityError(
+        "The condition must be common enough to be met by drawing.",
+        f"where, n={n:,}",
+        f"{seen} would be accepted",
+        "widen the condition, ask for fewer rows, or fit a family with exact conditionals (mixture, autoregressive)",
+    )

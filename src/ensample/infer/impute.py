@@ -1,0 +1,130 @@
+"""Holes: fill what is unknown in each record, given what is known in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Generator, Tensor
+
+from ensample.errors import InputError
+from ensample.events import Batch, Continuous, Limit, concatenate
+from ensample.families.base import Distribution, Expects
+from ensample.infer.condition import propose
+
+PARTICLES = 64
+"""Proposals a row of the weighted route (sampling importance resampling)."""
+
+ROWS_AT_ONCE = 65_536
+"""Most proposals in memory at a time."""
+
+ROUNDS = 20
+"""Rounds of exact rejection before a row falls back to the weighted route."""
+
+AVERAGED = 50
+"""Draws behind a mean or a mode where the family has none in closed form."""
+
+
+def fill(distribution: Distribution, batch: Batch, limits: Sequence[Limit], generator: Generator) -> Batch:
+    """One completed record for each row; known coordinates unchanged. See `Draws.draw` for limits.
+
+    Where the family's draws are exact up to the limits, rejection makes them exact; elsewhere (a fixed-order chain with
+    evidence after the hole) each row takes one of `PARTICLES` weighted proposals (Rubin 1987).
+
+    Raises:
+        InputError: some rows cannot be completed by this family at all (it says which).
+    """
+    parts = []
+    exact = distribution.guarantees.get("draw") == "exact"
+    step = ROWS_AT_ONCE if exact else ROWS_AT_ONCE // PARTICLES
+    for start in range(0, len(batch), step):
+        piece = batch.take(slice(start, start + step))
+        filled = (
+            _by_rejection(distribution, piece, limits, generator)
+            if exact
+            else _resampled(distribution, piece, limits, generator)
+        )
+        parts.append(filled)
+    return concatenate(parts) if parts else batch
+
+
+def _by_rejection(distribution: Distribution, batch: Batch, limits: Sequence[Limit], generator: Generator) -> Batch:
+    cells, mask = batch.cells.clone(), batch.mask.clone()
+    pending = torch.arange(len(batch))
+    for _ in range(ROUNDS):
+        made, weight = propose(distribution, batch.take(pending), limits, generator)
+        accepted = torch.rand(len(pending), generator=generator, dtype=torch.float64) < torch.exp(weight)
+        cells[pending[accepted]], mask[pending[accepted]] = made.cells[accepted], made.mask[accepted]
+        pending = pending[~accepted]
+        if not len(pending):
+            return Batch(cells, mask, batch.cond)
+    for start in range(0, len(pending), ROWS_AT_ONCE // PARTICLES):
+        rows = pending[start : start + ROWS_AT_ONCE // PARTICLES]
+        late = _resampled(distribution, batch.take(rows), limits, generator)
+        cells[rows], mask[rows] = late.cells, late.mask
+    return Batch(cells, mask, batch.cond)
+
+
+def _resampled(distribution: Distribution, batch: Batch, limits: Sequence[Limit], generator: Generator) -> Batch:
+    """One of `PARTICLES` proposals a row, in proportion to their weights."""
+    made, weight = propose(distribution, batch.repeat(PARTICLES), limits, generator)
+    weight = weight.reshape(len(batch), PARTICLES)
+    impossible = torch.isinf(weight).all(1).nonzero()[:, 0]
+    if len(impossible):
+        raise InputError(
+            "Every row must be possible under the model.",
+            f"row {int(impossible[0])} and {len(impossible) - 1} others",
+            "no completion was found that agrees with what is known",
+            "check these values, or use a family with exact conditionals",
+        )
+    share = torch.softmax(weight, 1)
+    chosen = torch.multinomial(share, 1, generator=generator)[:, 0]
+    filled = made.take(torch.arange(len(batch)) * PARTICLES + chosen)
+    return Batch(filled.cells, filled.mask, batch.cond)
+
+
+def centre(distribution: Distribution, batch: Batch, limits: Sequence[Limit], generator: Generator, how: str) -> Batch:
+    """The conditional mean ("mean") or most frequent value ("mode") of every hole; classes always take the mode."""
+    if isinstance(distribution, Expects) and how == "mean":
+        values, mask = distribution.expect(batch, limits)
+    else:
+        values, mask = _from_draws(distribution, batch, limits, generator, how)
+    cells = torch.where(batch.mask, batch.cells, torch.round(values).to(torch.int64))
+    return Batch(torch.where(mask, cells, 0), mask, batch.cond)
+
+
+def _from_draws(
+    distribution: Distribution, batch: Batch, limits: Sequence[Limit], generator: Generator, how: str
+) -> tuple[Tensor, Tensor]:
+    values = torch.zeros(batch.cells.shape, dtype=torch.float64)
+    mask = torch.zeros_like(batch.mask)
+    step = max(1, ROWS_AT_ONCE // AVERAGED)
+    for start in range(0, len(batch), step):
+        piece = batch.take(slice(start, start + step))
+        drawn = fill(distribution, piece.repeat(AVERAGED), limits, generator)
+        cells = drawn.cells.reshape(len(piece), AVERAGED, -1)
+        known = drawn.mask.reshape(len(piece), AVERAGED, -1)
+        here = slice(start, start + len(piece))
+        mask[here] = _majority_exists(distribution, cells, known)
+        for j, span in enumerate(distribution.event.spans):
+            number = isinstance(span.event, Continuous)
+            take = _mean if number and how == "mean" else _mode
+            values[here, j] = take(cells[..., j], known[..., j])
+    return values, mask
+
+
+def _majority_exists(distribution: Distribution, cells: Tensor, known: Tensor) -> Tensor:
+    """Spans that exist under the most frequent state of the span they depend on. Bool [rows, spans]."""
+    modes = torch.stack([_mode(cells[..., j], known[..., j]) for j in range(cells.shape[2])], 1).to(torch.int64)
+    exists = [distribution.event.existing(modes, j) & known[..., j].any(1) for j in range(cells.shape[2])]
+    return torch.stack(exists, 1)
+
+
+def _mean(cells: Tensor, known: Tensor) -> Tensor:
+    return (cells * known).sum(1).to(torch.float64) / known.sum(1).clamp(min=1)
+
+
+def _mode(cells: Tensor, known: Tensor) -> Tensor:
+    return torch.mode(torch.where(known, cells, cells.gather(1, known.to(torch.int64).argmax(1, True))), 1).values.to(
+        torch.float64
+    )
