@@ -114,7 +114,7 @@ class Mixed:
         return torch.isin(cells[:, parent], torch.tensor(classes))
 
     def values(self, cells: Tensor, offset: Tensor | float = 0.0) -> Tensor:
-        """Real numbers of cells [rows, spans] float64, at `offset` ([spans]) from the middle. Discrete spans keep codes."""
+        """Real numbers of cells, float64 [rows, spans], at `offset` [spans] from the middle; Discrete spans keep codes."""
         out = cells.to(torch.float64)
         for j, span in enumerate(self.spans):
             if isinstance(span.event, Continuous):

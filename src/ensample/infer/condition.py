@@ -69,7 +69,7 @@ class _Pool:
         return self.total / max(1, self.proposals)
 
     def accept(self, generator: Generator) -> Batch:
-        """Accept or drop every waiting proposal (rejection with the empirical supremum, Caffo, Booth and Davis 2002)."""
+        """Accept or drop what waits (empirical supremum rejection sampling, Caffo, Booth and Davis 2002)."""
         accepted = []
         for batch, weight in self.waiting:
             u = torch.rand(len(batch), generator=generator, dtype=torch.float64)
@@ -114,7 +114,7 @@ def _each(
 
 
 def split_limits(event: Mixed, limits: Sequence[Limit]) -> tuple[Batch, list[Limit]]:
-    """(one row of evidence, remaining limits): limits of one cell are evidence; those of spans that cannot exist fall."""
+    """One row of evidence from the limits of a single cell, and the limits that remain for spans that can exist."""
     single = {limit.column: limit.ranges[0][0] for limit in limits if _single(limit)}
     row = unknown(1, event)
     rest = []

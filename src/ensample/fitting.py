@@ -1,0 +1,240 @@
+"""`fit` and `resume`: from records to a model, in a run folder that outlives an interruption."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ensample.data.dataset import Dataset
+from ensample.data.readers import read as read_records
+from ensample.data.schema import Schema
+from ensample.errors import CapabilityError, InputError
+from ensample.families import TABLE, Independent
+from ensample.families.base import Family
+from ensample.kinds import guess, schema_from_plain
+from ensample.kinds.codec import TableCodec
+from ensample.model import Model
+from ensample.modelfile import load, save
+from ensample.storage import read_json, write_json
+from ensample.train import learn
+from ensample.train.budget import Budget, Clock
+from ensample.train.run import Progress, Run
+
+DEFAULT_FAMILY = "boosted"
+"""What `family=None` means on a table."""
+
+RUN_FORMAT = 1
+"""Version of the run folder."""
+
+
+def read(source: Any, kinds: Mapping[str, str] | None = None, **options: Any) -> Dataset:
+    """Read records and recognise what each field is.
+
+    Arguments:
+        source: a path (CSV, TSV, JSON lines, Parquet, Arrow, Feather, NPZ, also compressed), an SQL address, a pandas
+            or polars frame, an array, a dict of columns, an Arrow table, or `sample:adult`.
+        kinds: overrules by field name: `{"zip": "category"}`.
+        options: of the reader, see `ensample.data.readers.read`.
+
+    Returns:
+        A Dataset with its `schema`.
+
+    Raises:
+        InputError: the source is not readable as a table; the message names the place and one fix.
+
+    Example:
+        >>> read({"age": [31, 45, 27, 31], "sex": ["F", "M", "M", "F"]}).names
+        ['age', 'sex']
+    """
+    data = source if isinstance(source, Dataset) else read_records(source, **options)
+    return data.with_schema(guess(data, dict(kinds) if kinds else None))
+
+
+def fit(
+    data: Any,
+    family: str | Family | None = None,
+    *,
+    model: Sequence[str] | None = None,
+    given: Sequence[str] | str | None = None,
+    budget: str | float | Budget = "5m",
+    seed: int = 0,
+    out: str | Path | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> Model:
+    """Learn p(model | given) from records.
+
+    Arguments:
+        data: a Dataset, or anything that `read` takes.
+        family: a name (see `ensample.families.TABLE`), an object such as `Mixture(components=16)`, or None to choose.
+        model: fields to learn; all that are not given if None.
+        given: fields to condition on; none if None.
+        budget: "90s", "5m", "50 steps", "10 epochs", or several of which the first to end counts.
+        seed: same data, options and seed give the same model (on one machine, with a budget that is not in seconds).
+        out: run folder; a stopped run goes on from it when `fit` is called again, or by `resume`.
+        progress: called with each `Progress` report.
+
+    Raises:
+        InputError: too few rows, unknown fields, or a run folder of another run.
+        CapabilityError: the family cannot learn this kind of data; the message says which can.
+
+    Example:
+        >>> people = read({"age": [31, 45, 27, 31] * 20, "sex": ["F", "M", "M", "F"] * 20})
+        >>> fit(people, "independent").sample(2, seed=1).names
+        ['age', 'sex']
+    """
+    data = data if isinstance(data, Dataset) else read(data)
+    schema = data.schema or guess(data, None)
+    codec = TableCodec(schema, *_chosen(schema, model, given))
+    chosen = as_family(family)
+    _check(data, codec, chosen)
+    budget = Budget.parse(budget)
+    run = Run(Clock(budget), None if out is None else Path(out), progress or (lambda report: None))
+    if run.folder is not None:
+        plan = _plan(data, codec, chosen, budget, seed)
+        if (finished := _entered(run.folder, plan)) is not None:
+            return finished
+    fitted = _learned(data, codec, chosen, seed, run)
+    if run.folder is not None and fitted.distribution.storable:
+        save(fitted, run.folder / "model.ens")
+    return fitted
+
+
+def resume(out: str | Path, data: Any = None, *, progress: Callable[[Progress], None] | None = None) -> Model:
+    """Go on with a stopped run; a finished one gives its model.
+
+    Arguments:
+        out: the run folder.
+        data: the training records; read again from their file if None.
+        progress: as in `fit`.
+
+    Raises:
+        FormatError: the folder holds no run.
+        InputError: the records were not read from a file and are not given here, or are not the same.
+    """
+    plan = read_json(Path(out) / "run.json")
+    schema = schema_from_plain(plan["schema"])
+    if data is None:
+        data = plan["source"]
+        if not data:
+            raise InputError(
+                "A run goes on with its own data.", str(out), "data that came from memory", "pass it as data="
+            )
+    data = data if isinstance(data, Dataset) else read_records(data)
+    return fit(
+        data.with_schema(schema),
+        TABLE[plan["family"]](**plan["options"]),
+        model=plan["model"],
+        given=plan["given"],
+        budget=Budget(**{name: float(value) for name, value in plan["budget"].items()}),
+        seed=plan["seed"],
+        out=out,
+        progress=progress,
+    )
+
+
+def as_family(family: str | Family | None) -> Family:
+    """A family object from its public name; strings go no further than this.
+
+    Raises:
+        InputError: there is no such family; the message lists those there are.
+    """
+    if family is None or isinstance(family, str):
+        name = family or DEFAULT_FAMILY
+        if name not in TABLE:
+            raise InputError("A family must be known.", "family", repr(name), f"choose one of {', '.join(TABLE)}")
+        return TABLE[name]()
+    return family
+
+
+def _chosen(
+    schema: Schema, model: Sequence[str] | None, given: Sequence[str] | str | None
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    conditions = (given,) if isinstance(given, str) else tuple(given or ())
+    learned = tuple(n for n in schema.names if n not in conditions) if model is None else tuple(model)
+    for name in (*learned, *conditions):
+        if name not in schema.names:
+            raise InputError(
+                "A field must be in the data.", "model, given", repr(name), f"choose from {', '.join(schema.names)}"
+            )
+    if both := set(learned) & set(conditions):
+        raise InputError(
+            "A field is learned or given, not both.", "model, given", ", ".join(sorted(both)), "name it once"
+        )
+    if not learned:
+        raise InputError("There must be a field to learn.", "model", "none left", "give fewer fields")
+    return learned, conditions
+
+
+def _check(data: Dataset, codec: TableCodec, family: Family) -> None:
+    if len(data) < 2:
+        raise InputError("Learning needs at least two rows.", data.source or "data", f"{len(data)} rows", "add rows")
+    reason = family.refuses(codec.event, codec.given_event)
+    if reason is not None:
+        able = [name for name, other in TABLE.items() if other().refuses(codec.event, codec.given_event) is None]
+        raise CapabilityError(
+            f"{family.name} cannot learn this data.",
+            data.source or "data",
+            reason,
+            f"choose {', '.join(able) or 'other fields'}",
+        )
+
+
+def _learned(data: Dataset, codec: TableCodec, family: Family, seed: int, run: Run) -> Model:
+    records = codec.encode(data)
+    if len(codec.event) == 0:  # only constants and identifiers: nothing to learn, and the codec makes them
+        family = Independent()
+    distribution = learn(family, records, seed, run)
+    facts = {
+        "rows": len(records),
+        "seconds": round(run.clock.seconds, 3),
+        "seed": seed,
+        "budget": _limits(run.clock.budget),
+    }
+    return Model(codec, family, distribution, facts)
+
+
+def _limits(budget: Budget) -> dict[str, str]:
+    return {name: str(value) for name, value in asdict(budget).items() if value != float("inf")}
+
+
+def _plan(data: Dataset, codec: TableCodec, family: Family, budget: Budget, seed: int) -> dict[str, Any]:
+    source = data.source if data.source and Path(data.source).exists() else ""
+    return {
+        "format": RUN_FORMAT,
+        "family": family.name,
+        "options": asdict(family),  # type: ignore[call-overload]
+        "model": list(codec.model),
+        "given": list(codec.given),
+        "budget": _limits(budget),
+        "seed": seed,
+        "source": source,
+        "rows": len(data),
+        "first_rows": zlib.crc32(str(data.head(20).to_arrow().to_pydict()).encode()),
+        "schema": codec.schema.to_plain(),
+    }
+
+
+def _entered(folder: Path, plan: dict[str, Any]) -> Model | None:
+    """Open the run folder for this plan: new, stopped (None), or finished (its model)."""
+    path = folder / "run.json"
+    if not path.exists():
+        if folder.exists() and any(folder.iterdir()):
+            raise InputError(
+                "A run folder must be new or hold this run.", str(folder), "other files", "choose another folder"
+            )
+        write_json(path, plan)
+        return None
+    before = read_json(path)
+    changed = [key for key in plan if key != "source" and before.get(key) != plan[key]]
+    if changed:
+        raise InputError(
+            "A run goes on only as it began.",
+            str(folder),
+            f"other {', '.join(changed)}",
+            "use the same call, or another folder",
+        )
+    finished = folder / "model.ens"
+    return load(finished) if finished.exists() else None

@@ -1,0 +1,301 @@
+"""The public verbs of a fitted model: composition of codec, family and distribution."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping
+from functools import update_wrapper
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, Literal, ParamSpec, TypeVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+
+from ensample.data.dataset import Dataset
+from ensample.data.readers import read as read_records
+from ensample.errors import CapabilityError, InputError
+from ensample.events import Batch, unknown
+from ensample.families.base import Distribution, Draws, Family, Guarantee, Scores
+from ensample.infer.condition import draw_where, split_limits
+from ensample.infer.impute import centre, fill
+from ensample.infer.likelihood import cell_log_prob
+from ensample.kinds.codec import TableCodec
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ensample.data.schema import Schema
+    from ensample.judge.report import Report
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+SCORED_AT_ONCE = 16_384
+"""Rows scored in one batch."""
+
+DRAWN_AT_ONCE = 100_000
+"""Rows sampled in one batch."""
+
+
+class MissingVerb(CapabilityError, AttributeError):
+    """The model does not have this verb, because its family cannot honour it."""
+
+
+class verb(Generic[P, R]):
+    """A method that a model has only if its `can` lists it; `hasattr` tells."""
+
+    def __init__(self, function: Callable[Concatenate[Model, P], R]) -> None:
+        self.function = function
+        update_wrapper(self, function)
+
+    def __get__(self, model: Model | None, owner: type | None = None) -> Callable[P, R]:
+        name = self.function.__name__
+        if model is None:
+            return self.function  # type: ignore[return-value]
+        if name not in model.can:
+            raise MissingVerb(
+                "A model has only the verbs that its family can honour.",
+                f"model.{name}",
+                f"{model.family.name} offers {', '.join(model.can)}",
+                f"fit another family, for example boosted, to use {name}",
+            )
+        return self.function.__get__(model)  # type: ignore[no-any-return]
+
+
+class Model:
+    """A learned p(x | given). Made by `ensample.fit` or `ensample.load`.
+
+    `can` maps each verb that the model has to its guarantee: "exact", "bound" or "estimate".
+    """
+
+    def __init__(self, codec: TableCodec, family: Family, distribution: Distribution, facts: Mapping[str, Any]) -> None:
+        self.codec, self.family, self.distribution, self.facts = codec, family, distribution, dict(facts)
+
+    @property
+    def schema(self) -> Schema:
+        """The fields, as the training data showed them."""
+        return self.codec.schema
+
+    @property
+    def can(self) -> dict[str, Guarantee]:
+        """Verbs of this model and how far each can be trusted."""
+        return capabilities(type(self.distribution), self.distribution.guarantees)
+
+    def sample(self, n: int | None = None, where: Mapping[str, Any] | Any = None, seed: int | None = None) -> Dataset:
+        """New records.
+
+        Arguments:
+            n: how many; may be left out when `where` is a table with a row for each.
+            where: conditions by field: a value, a list of allowed values, or a range `(low, high)` with both ends
+                included. Given fields must be here. A table (anything that `read` takes) makes one record for each row.
+            seed: same seed, same records; None draws a fresh one.
+
+        Returns:
+            A Dataset of exactly n rows, in the schema's order and types.
+
+        Raises:
+            InputError: an unknown field, level or range, a given field without a value, or n that is not positive.
+            CapabilityError: the condition is too rare to be met by drawing; nothing was sampled.
+        """
+        generator, number = _generator(seed)
+        if where is not None and not isinstance(where, Mapping):
+            return self._sample_each(self._dataset(where), n, generator, number)
+        conditions = dict(where or {})
+        rows = _positive(1 if n is None else n)
+        cond = self._given_row(conditions)
+        limits = self.codec.limits({k: v for k, v in conditions.items() if k not in self.codec.given})
+        parts = []
+        for start in range(0, rows, DRAWN_AT_ONCE):
+            count = min(DRAWN_AT_ONCE, rows - start)
+            if limits:
+                batch = draw_where(self.distribution, count, limits, generator, cond)
+            else:
+                batch = self.distribution.sample(count, generator, None if cond is None else cond.repeat(count))
+            parts.append(self.codec.decode(batch, number + start).to_arrow())
+        return Dataset.from_arrow(pa.concat_tables(parts), self.schema.select(parts[0].column_names), "sample")
+
+    def _sample_each(self, table: Dataset, n: int | None, generator: torch.Generator, number: int) -> Dataset:
+        if n is not None and n != len(table):
+            raise InputError(
+                "A table of conditions makes one record for each of its rows.",
+                "sample, n",
+                f"n={n} for {len(table)} rows",
+                "leave n out",
+            )
+        missing = [name for name in self.codec.given if name not in table.names]
+        if missing:
+            raise _given_missing(missing)
+        cond = self._given_codec().encode(table.select(list(self.codec.given))).batch() if self.codec.given else None
+        known = [name for name in table.names if name in self.codec.model]
+        batch = unknown(len(table), self.codec.event, cond)
+        if known:
+            part = TableCodec(self.schema, tuple(f for f in self.codec.model if f in known), ())
+            encoded = part.encode(table.select(known)).batch()
+            for name in part.model:
+                here, there = self.codec.columns_of(name), part.columns_of(name)
+                batch.cells[:, list(here)], batch.mask[:, list(here)] = (
+                    encoded.cells[:, list(there)],
+                    encoded.mask[:, list(there)],
+                )
+            if not isinstance(self.distribution, Draws):
+                raise CapabilityError(
+                    "Completing rows needs a family with conditional draws.",
+                    "sample, where",
+                    f"{self.family.name} has none",
+                    "fit boosted, mixture or autoregressive",
+                )
+            batch = fill(self.distribution, batch, [], generator)
+        else:
+            batch = self.distribution.sample(len(batch), generator, cond)
+        return self.codec.decode(batch, number)
+
+    def _given_codec(self) -> TableCodec:
+        return TableCodec(self.schema, self.codec.given, ())
+
+    def _given_row(self, conditions: Mapping[str, Any]) -> Batch | None:
+        """The given fields as one row, from conditions that must each name one value."""
+        if not self.codec.given:
+            return None
+        missing = [name for name in self.codec.given if name not in conditions]
+        if missing:
+            raise _given_missing(missing)
+        codec = self._given_codec()
+        row, rest = split_limits(codec.event, codec.limits({name: conditions[name] for name in self.codec.given}))
+        if rest:
+            fields = [
+                name for name in self.codec.given if any(limit.column in codec.columns_of(name) for limit in rest)
+            ]
+            raise InputError(
+                "A given field needs one value.",
+                f"where, {', '.join(fields)}",
+                "a set or a range",
+                "name one value for each",
+            )
+        return row
+
+    @verb
+    def log_prob(self, data: Any) -> np.ndarray:
+        """Log-probability of each record's cell, nats, float64 [rows]; comparable between all families.
+
+        A field that is not learned (a constant, an identifier) adds nothing. See `can["log_prob"]` for its sort.
+        """
+        table = self._dataset(data)
+        records = self.codec.encode(table)
+        scores = [cell_log_prob(self.distribution, batch).numpy() for batch in records.batches(SCORED_AT_ONCE)]
+        total: np.ndarray = np.concatenate([np.zeros(0), *scores]) + self.codec.log_volume(table)
+        return total
+
+    @verb
+    def anomaly_score(self, data: Any) -> np.ndarray:
+        """How odd each record is: minus its log-probability, nats, float64 [rows]; higher is odder."""
+        return -self.log_prob(data)
+
+    @verb
+    def impute(
+        self, data: Any, how: Literal["draw", "mean", "mode"] = "draw", m: int = 1, seed: int | None = None
+    ) -> Dataset | list[Dataset]:
+        """Fill the missing values of each record, given what is there; observed values stay as they are.
+
+        Arguments:
+            data: rows with holes, anything that `read` takes.
+            how: "draw" from the conditional distribution, its "mean" (numbers; classes take the mode) or its "mode".
+            m: how many completed copies; more than one gives a list (multiple imputation, Rubin 1987).
+            seed: same seed, same values.
+
+        Raises:
+            InputError: an unknown `how`, an m that is not positive, or a hole in a given field.
+        """
+        if how not in ("draw", "mean", "mode"):
+            raise InputError("`how` is one of three words.", "impute, how", repr(how), 'say "draw", "mean" or "mode"')
+        table = self._dataset(data)
+        for name in self.codec.given:
+            if table.column(name).null_count:
+                raise InputError(
+                    "Given fields are not learned.",
+                    f"impute, {name}",
+                    "a missing value",
+                    "fill it, or fit without given",
+                )
+        batch = self.codec.encode(table, holes=True).batch()
+        limits = self.codec.present(self.codec.model)
+        copies = []
+        for copy in range(_positive(m, "m")):
+            generator, number = _generator(None if seed is None else seed + copy)
+            if how == "draw":
+                filled = fill(self.distribution, batch, limits, generator)
+            else:
+                filled = centre(self.distribution, batch, limits, generator, how)
+            copies.append(_completed(table, self.codec.decode(filled, number)))
+        return copies if m > 1 else copies[0]
+
+    def report(self, test: Any, train: Any = None, seed: int = 0) -> Report:
+        """Judge the model against held-out real rows: a page with measures, pictures and warnings in words.
+
+        Arguments:
+            test: real rows that the model has not seen.
+            train: the rows it learned from, for the copy check; without them that check is left out.
+            seed: of the rows sampled for judging.
+        """
+        from ensample.judging import report
+
+        return report(self, self._dataset(test), None if train is None else self._dataset(train), seed)
+
+    def save(self, path: str | Path) -> None:
+        """Write the model file: a zip (`.ens`), or a folder where the path has no suffix. See `ensample.load`.
+
+        Raises:
+            CapabilityError: the family keeps training rows (resample), which a model file never holds.
+            FormatError: the path cannot be written; nothing is left behind.
+        """
+        from ensample.modelfile import save
+
+        save(self, path)
+
+    def _dataset(self, data: Any) -> Dataset:
+        return data if isinstance(data, Dataset) else read_records(data)
+
+    def __repr__(self) -> str:
+        given = f" | {', '.join(self.codec.given)}" if self.codec.given else ""
+        verbs = ", ".join(f"{name} ({guarantee})" for name, guarantee in self.can.items())
+        return f"Model({self.family!r}: p({', '.join(self.codec.model)}{given}); can {verbs})"
+
+
+def capabilities(distribution: type[Distribution], guarantees: Mapping[str, Guarantee]) -> dict[str, Guarantee]:
+    """Public verbs of a distribution from what it has and guarantees."""
+    out: dict[str, Guarantee] = {"sample": guarantees.get("sample", "exact")}
+    if issubclass(distribution, Scores):
+        out["log_prob"] = out["anomaly_score"] = guarantees.get("log_prob", "exact")
+    if issubclass(distribution, Draws):
+        out["impute"] = guarantees.get("draw", "exact")
+    return out
+
+
+def _completed(table: Dataset, decoded: Dataset) -> Dataset:
+    """The table with its missing cells taken from `decoded`; all else as it was."""
+    whole = table.to_arrow()
+    for j, name in enumerate(whole.column_names):
+        if name in decoded.names and whole.column(j).null_count:
+            made = pc.cast(decoded.column(name), whole.schema.field(j).type)
+            whole = whole.set_column(j, whole.schema.field(j), pc.coalesce(whole.column(j), made))
+    return Dataset.from_arrow(whole, table.schema, "impute")
+
+
+def _generator(seed: int | None) -> tuple[torch.Generator, int]:
+    number = secrets.randbits(48) if seed is None else int(seed)
+    return torch.Generator().manual_seed(number), number
+
+
+def _positive(count: int, name: str = "n") -> int:
+    if not isinstance(count, (int, np.integer)) or count < 1:
+        raise InputError("A count must be a whole number of at least 1.", name, repr(count), f"say {name}=1 or more")
+    return int(count)
+
+
+def _given_missing(names: list[str]) -> InputError:
+    return InputError(
+        "A model of p(x | given) needs the given fields.",
+        "sample, where",
+        f"nothing for {', '.join(names)}",
+        f'say where={{"{names[0]}": ...}}',
+    )
