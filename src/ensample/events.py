@@ -18,7 +18,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Lattice:
-    """Real numbers behind integer cells: `x = (warp(k) - shift) / scale`, `warp(k) = knee * asinh((k - center) / knee)`.
+    """Real numbers behind cells: `x = (warp(k) - shift) / scale`, `warp(k) = knee * asinh((k - center) / knee)`.
 
     An infinite `knee` is the linear case; a small one is the logarithm far from `center`, on both sides. `low` and
     `high` are the smallest and largest cell met in the training data.
@@ -114,7 +114,7 @@ class Mixed:
         return torch.isin(cells[:, parent], torch.tensor(classes))
 
     def values(self, cells: Tensor, offset: Tensor | float = 0.0) -> Tensor:
-        """Real numbers of cells, float64 [rows, spans], at `offset` [spans] from the middle; Discrete spans keep codes."""
+        """Real numbers of cells, float64 [rows, spans], at `offset` [spans] from the middle; classes keep codes."""
         out = cells.to(torch.float64)
         for j, span in enumerate(self.spans):
             if isinstance(span.event, Continuous):

@@ -125,7 +125,7 @@ def card(model: Model) -> str:
         f"- given: {', '.join(model.codec.given) or 'nothing'}",
         f"- can: {verbs}",
         "",
-        "The file holds learned parameters, the levels of category fields, and the bounds and grids of number fields; it",
+        "The file holds learned parameters, the levels of category fields, the bounds and grids of number fields; it",
         "holds no training record. Whether samples repeat training records is for `ensample report` to say.",
         "",
         "| field | kind |",

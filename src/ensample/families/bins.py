@@ -164,7 +164,8 @@ def _grouped(values: np.ndarray, counts: np.ndarray, most: int, gap: float = 0.0
     share = counts / counts.sum()
     alone = share >= 1.0 / most
     room = max(1, most - 2 * int(alone.sum()) - 8)
-    wide = np.diff(values, prepend=values[0]) > gap * max(1, values[-1] - values[0])
+    steps = np.diff(values, prepend=values[0])
+    wide = steps > max(gap * (values[-1] - values[0]), 10 * np.median(steps[1:]))
     breaks = wide | alone | np.r_[False, alone[:-1]]
     rest = np.where(alone, 0.0, share)
     level = np.floor(np.cumsum(rest) / rest.sum() * room * (1 - 1e-12)).astype(np.int64)
