@@ -220,13 +220,14 @@ def test_law_10_gradients_reach_every_parameter(case):
 
 @each
 def test_law_11_seeds(case):
-    before = torch.random.get_rng_state(), np.random.get_state()[1].copy()
+    before = torch.random.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
     records = toy_records(400)
     once, again = case.fit(records, seed=3), case.fit(records, seed=3)
     assert learned_state(once) == learned_state(again)
     one, two, three = (once.sample(50, generator(seed)).cells for seed in (1, 1, 2))
     assert torch.equal(one, two) and not torch.equal(one, three)
-    assert torch.equal(before[0], torch.random.get_rng_state()) and np.array_equal(before[1], np.random.get_state()[1])
+    after = torch.random.get_rng_state(), np.random.get_state()[1]  # noqa: NPY002
+    assert torch.equal(before[0], after[0]) and np.array_equal(before[1], after[1])
 
 
 @scored
