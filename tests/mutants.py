@@ -34,12 +34,13 @@ class Mutant:
 
 
 LAWS = "tests/laws"
+INFER = "tests/infer"
 MUTANTS = [
     Mutant("events.py", "return -0.5 * torch.log1p", "return 0.5 * torch.log1p", LAWS),
     Mutant(
         "events.py", "return (position - self.shift) / self.scale", "return (position + self.shift) / self.scale", LAWS
     ),
-    Mutant("events.py", "inside |= (cells >= low) & (cells <= high)", "inside |= (cells >= low)", LAWS),
+    Mutant("events.py", "inside |= (cells >= low) & (cells <= high)", "inside |= (cells >= low)", INFER),
     Mutant(
         "families/bins.py",
         "inside = torch.log1p(-escape) - torch.log(",
@@ -48,13 +49,16 @@ MUTANTS = [
     ),
     Mutant("families/bins.py", "torch.log(escape / sides)", "torch.log(escape)", LAWS),
     Mutant("families/independent.py", "torch.log(counts / counts.sum())", "torch.log(counts / counts.max())", LAWS),
-    Mutant("families/chain.py", "weight[rows] += extra", "pass", LAWS),
-    Mutant("families/chain.py", "known[:, j] = exists", "known[:, j] = True", LAWS),
+    Mutant("families/chain.py", "weight[rows] += extra", "pass", INFER),
+    Mutant("families/chain.py", "known[:, j] = exists", "known[:, j] = True", INFER),
     Mutant(
-        "infer/likelihood.py", "density + distribution.event.log_slope(batch.cells, batch.mask, shift)", "density", LAWS
+        "infer/likelihood.py",
+        "density + distribution.event.log_slope(batch.cells, batch.mask, shift)",
+        "density",
+        INFER,
     ),
-    Mutant("infer/condition.py", "u < torch.exp(weight - self.top)", "u < 1.0", LAWS),
-    Mutant("infer/impute.py", "share = torch.softmax(weight, 1)", "share = torch.ones_like(weight)", LAWS),
+    Mutant("infer/condition.py", "u < torch.exp(weight - self.top)", "u < 1.0", INFER),
+    Mutant("infer/impute.py", "share = torch.softmax(weight, 1)", "share = torch.ones_like(weight)", INFER),
 ]
 
 
