@@ -1,1 +1,69 @@
-"""Learn the distribution behind any dataset."""
+"""Learn the distribution behind any dataset: sample, score, impute, compare.
+
+Example:
+    >>> import ensample as en
+    >>> en.__version__
+    '0.1.0'
+
+Names are imported when they are first used, so that `import ensample` and `ensample --help` cost milliseconds.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ensample import errors, families
+    from ensample.data.dataset import Dataset
+    from ensample.data.schema import Schema
+    from ensample.fitting import fit, read, resume
+    from ensample.judging import compare
+    from ensample.model import Model
+    from ensample.modelfile import load
+    from ensample.train.budget import Budget
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "read": "fitting",
+    "fit": "fitting",
+    "resume": "fitting",
+    "load": "modelfile",
+    "compare": "judging",
+    "Model": "model",
+    "Dataset": "data.dataset",
+    "Schema": "data.schema",
+    "Budget": "train.budget",
+}
+_MODULES = ("errors", "families")
+
+__all__ = [
+    "Budget",
+    "Dataset",
+    "Model",
+    "Schema",
+    "__version__",
+    "compare",
+    "errors",
+    "families",
+    "fit",
+    "load",
+    "read",
+    "resume",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from the module that holds it."""
+    if name in _MODULES:
+        return import_module(f"{__name__}.{name}")
+    if name in _HOME:
+        value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

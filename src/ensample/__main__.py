@@ -1,0 +1,6 @@
+"""`python -m ensample VERB`: the command line."""
+
+from ensample.cli.main import main
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,51 @@
+"""`ensample compare`: the leaderboard of families on one table."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ensample.cli.console import Answer, Console
+from ensample.cli.options import SOURCES, add_kinds, add_learning, add_source, names, pairs
+from ensample.cli.split import split_by
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """The options of `compare`."""
+    add_source(parser, "train", "rows to learn from")
+    parser.add_argument(
+        "test", nargs="?", metavar="TEST", help=f"rows held out (default: 20 %% of TRAIN, drawn at random): {SOURCES}"
+    )
+    parser.add_argument(
+        "--split-column", metavar="FIELD", help='the column of TRAIN that says "train" or "test"; it is not modelled'
+    )
+    parser.add_argument("--families", action="append", metavar="NAMES", help="with commas (default: all)")
+    add_kinds(parser)
+    add_learning(parser, "20m")
+    parser.add_argument("--save", type=Path, metavar="FILE", help="write the leaderboard as an HTML page there")
+
+
+def run(args: argparse.Namespace, console: Console) -> Answer:
+    """Fit every family within its share of the budget, and rank them."""
+    import ensample
+
+    kinds = pairs(args.kind, "--kind", "zip=category") or None
+    data = ensample.read(args.train, kinds=kinds)
+    if args.test is not None:
+        train, test = data, ensample.read(args.test, kinds=kinds)
+    elif args.split_column is not None:
+        train, test = split_by(data, args.split_column)
+    else:
+        train, test = data.split(test=0.2, seed=args.seed)
+    console.note(f"learn from {len(train):,} rows, judge on {len(test):,} others, {len(train.names)} fields")
+    chosen = names(args.families)
+    families = "all" if chosen in (None, ["all"]) else chosen
+    board = ensample.compare(
+        train, test, families=families, budget=args.budget, seed=args.seed, progress=console.progress
+    )
+    console.close()
+    facts = board.facts()
+    if args.save is None:
+        return Answer(str(board), facts)
+    board.save(args.save)
+    return Answer(f"{board}\n\nreport: {args.save.resolve()}", {**facts, "saved": str(args.save)})

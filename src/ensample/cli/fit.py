@@ -1,0 +1,141 @@
+"""`ensample fit` and `ensample resume`: learn p(row) from a table."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ensample.cli.console import Answer, Console
+from ensample.cli.options import add_kinds, add_learning, add_source, names, pairs
+from ensample.errors import CapabilityError, InputError
+
+if TYPE_CHECKING:
+    from ensample.families.base import Family
+    from ensample.model import Model
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """The options of `fit`."""
+    add_source(parser)
+    parser.add_argument(
+        "--family", metavar="NAME", help="family of models (default: chosen; see ensample show families)"
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="OPTION=VALUE",
+        help="an option of the family; repeatable (ensample fit --family NAME --help lists them)",
+    )
+    parser.add_argument(
+        "--model",
+        action="append",
+        metavar="FIELDS",
+        help="fields to learn, with commas (default: all that are not given)",
+    )
+    parser.add_argument(
+        "--given", action="append", metavar="FIELDS", help="fields to condition on, with commas (default: none)"
+    )
+    add_kinds(parser)
+    add_learning(parser, "5m")
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="run folder, from which a stopped run goes on")
+    parser.add_argument(
+        "--save", type=Path, metavar="FILE", help="the model file (default: model.ens in the run folder, else NAME.ens)"
+    )
+
+
+def run(args: argparse.Namespace, console: Console) -> Answer:
+    """Fit and save."""
+    import ensample
+
+    family = chosen(args.family, pairs(args.set, "--set", "components=16"))
+    data = ensample.read(args.data, kinds=pairs(args.kind, "--kind", "zip=category") or None)
+    console.note(f"read {len(data):,} rows, {len(data.names)} fields from {args.data}")
+    model = ensample.fit(
+        data,
+        family,
+        model=names(args.model),
+        given=names(args.given),
+        budget=args.budget,
+        seed=args.seed,
+        out=args.out,
+        progress=console.progress,
+    )
+    console.close()
+    return saved(model, args.save or default_name(args.data, args.out))
+
+
+def add_resume(parser: argparse.ArgumentParser) -> None:
+    """The options of `resume`."""
+    parser.add_argument("run", type=Path, metavar="RUN", help="run folder of a stopped fit (fit --out RUN)")
+    parser.add_argument("--data", metavar="DATA", help="the same data again, if it has moved or was no file")
+    parser.add_argument(
+        "--save", type=Path, metavar="FILE", help="the model file (default: model.ens in the run folder)"
+    )
+
+
+def run_resume(args: argparse.Namespace, console: Console) -> Answer:
+    """Go on from where a fit was stopped; the result is the one it would have reached."""
+    import ensample
+
+    model = ensample.resume(args.run, args.data, progress=console.progress)
+    console.close()
+    return saved(model, args.save or args.run / "model.ens")
+
+
+def chosen(name: str | None, settings: dict[str, str]) -> Family | None:
+    """The family to fit; None leaves the choice to `ensample.fit`.
+
+    Raises:
+        InputError: no such family, or no such option.
+        CapabilityError: the family cannot be saved, so that nothing would be left of the fit.
+    """
+    if name is None:
+        if settings:
+            raise InputError("--set needs a family.", "--set", "no --family", "add --family NAME")
+        return None
+    family = named(name, settings)
+    if not family.distribution.storable:
+        raise CapabilityError(
+            "A fit on the command line ends in a model file, and a model file never holds training rows.",
+            f"--family {name}",
+            f"{name} is made of training rows",
+            f"choose another family, or use it where nothing is saved: ensample compare --families {name}",
+        )
+    return family
+
+
+def named(name: str, settings: dict[str, str]) -> Family:
+    """A family object from its public name and its options as text.
+
+    Raises:
+        InputError: no such family, or no such option.
+    """
+    from ensample.families import TABLE
+    from ensample.families.options import build
+    from ensample.fitting import as_family
+
+    as_family(name)
+    return build(TABLE[name], settings)
+
+
+def default_name(source: str, out: Path | None) -> Path:
+    """Where the model goes if the user does not say.
+
+    Example:
+        >>> str(default_name("data/adult.csv.xz", None)), str(default_name("a.csv", Path("run")))
+        ('adult.ens', 'run/model.ens')
+    """
+    if out is not None:
+        return out / "model.ens"
+    stem = Path(source.rpartition(":")[2].partition("?")[0]).name.split(".")[0]
+    return Path(f"{stem or 'model'}.ens")
+
+
+def saved(model: Model, path: Path) -> Answer:
+    """Save the model; say what it can do and where it lies."""
+    model.save(path)
+    can = dict(model.can)
+    lines = [f"{model.family.name} model saved to {path}", *(f"  {verb}: {sort}" for verb, sort in can.items())]
+    return Answer("\n".join(lines), {"model": str(path), "family": model.family.name, "can": can})

@@ -1,0 +1,155 @@
+"""`ensample VERB`: the command line. Everything heavy is imported by the verb that needs it."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from ensample import __version__
+from ensample.cli import compare, fit, impute, report, sample, score, show
+from ensample.cli.console import Answer, Console, to_json
+from ensample.cli.options import COMMON
+from ensample.errors import EnsampleError
+
+OK, USER_ERROR, USAGE_ERROR, INTERRUPTED, PIPE_CLOSED = 0, 1, 2, 130, 141
+
+
+@dataclass(frozen=True)
+class Verb:
+    """One verb: its options and what it does."""
+
+    add: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace, Console], Answer]
+    words: str
+    example: str
+
+
+VERBS: dict[str, Verb] = {
+    "fit": Verb(
+        fit.add,
+        fit.run,
+        "learn the distribution of the rows of a table",
+        "ensample fit adult.csv --budget 30s --save adult.ens",
+    ),
+    "sample": Verb(
+        sample.add,
+        sample.run,
+        "make new records",
+        "ensample sample adult.ens -n 100 --where income='>50K' --where age=30..40",
+    ),
+    "score": Verb(
+        score.add,
+        score.run,
+        "log-probability or anomaly score of each record",
+        "ensample score adult.ens rows.csv --anomaly",
+    ),
+    "impute": Verb(
+        impute.add, impute.run, "fill holes", "ensample impute adult.ens holes.csv --how draw --m 5 --save filled.csv"
+    ),
+    "report": Verb(
+        report.add,
+        report.run,
+        "judge a model against rows it has not seen",
+        "ensample report adult.ens test.csv --save report.html",
+    ),
+    "compare": Verb(
+        compare.add,
+        compare.run,
+        "rank families on one table",
+        "ensample compare sample:adult --split-column split --save board.html",
+    ),
+    "show": Verb(show.add, show.run, "look at a model, a data set, the families", "ensample show adult.ens"),
+    "resume": Verb(fit.add_resume, fit.run_resume, "go on with a stopped fit", "ensample resume run/"),
+}
+"""Every verb, in the order of the help."""
+
+
+def build_parser(fit_notes: str = "") -> argparse.ArgumentParser:
+    """The whole command line as argparse knows it; `fit_notes` ends the help of `fit`."""
+    parser = argparse.ArgumentParser(
+        prog="ensample",
+        description="Learn the distribution behind a table; make, score, complete and judge records.",
+        epilog="Exit codes: 0 done, 1 an error told in four parts, 2 wrong usage, 130 stopped by Ctrl-C.",
+    )
+    parser.add_argument("--version", action="version", version=f"ensample {__version__}")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    for name, verb in VERBS.items():
+        words = verb.words[0].upper() + verb.words[1:] + "."
+        epilog = f"Example: {verb.example}" + (f"\n\n{fit_notes}" if name == "fit" and fit_notes else "")
+        style = argparse.RawDescriptionHelpFormatter
+        verb.add(
+            verbs.add_parser(
+                name, parents=[COMMON], help=verb.words, description=words, epilog=epilog, formatter_class=style
+            )
+        )
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    args = None
+    console = Console()
+    try:
+        if family := family_asked_about(arguments):
+            build_parser(show.family(family).text).parse_args(arguments)
+        args = build_parser().parse_args(arguments)
+        console.quiet = args.quiet
+        with contextlib.redirect_stdout(sys.stderr):  # whatever a library prints is no part of the answer
+            answer = VERBS[args.verb].run(args, console)
+        console.close()
+        return say(answer, args.json)
+    except KeyboardInterrupt:
+        console.close()
+        return interrupted(args)
+    except EnsampleError as error:
+        console.close()
+        return failed(error, args)
+    except MemoryError:
+        console.close()
+        return failed(EnsampleError("The work must fit in memory.", seen="no memory left", fix="give fewer rows"), args)
+    except BrokenPipeError:  # the reader of a pipe (head, less) has gone; that is no error of ours
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_CLOSED
+
+
+def say(answer: Answer, as_json: bool) -> int:
+    """Write the answer on standard output."""
+    print(to_json(answer.facts) if as_json else answer.text, flush=True)
+    return OK
+
+
+def failed(error: EnsampleError, args: argparse.Namespace | None) -> int:
+    """Tell an error in its four parts; with --debug, how it came about."""
+    if args is not None and args.debug:
+        traceback.print_exc()
+    else:
+        print(f"error: {error}", file=sys.stderr)
+    if args is not None and args.json:
+        parts = {"rule": error.rule, "place": error.place, "seen": error.seen, "fix": error.fix}
+        print(to_json({"error": parts}), flush=True)
+    return USER_ERROR
+
+
+def interrupted(args: argparse.Namespace | None) -> int:
+    """Say how to go on after Ctrl-C."""
+    words = "stopped"
+    run = getattr(args, "out", None) or getattr(args, "run", None)
+    if args is not None and args.verb in ("fit", "resume"):
+        words += f"; go on with: ensample resume {run}" if run else "; nothing was kept (fit --out FOLDER keeps a run)"
+    print(words, file=sys.stderr)
+    return INTERRUPTED
+
+
+def family_asked_about(arguments: Sequence[str]) -> str | None:
+    """NAME of `fit --family NAME --help`: the one help that needs the families themselves."""
+    if arguments[:1] != ["fit"] or not {"-h", "--help"} & set(arguments):
+        return None
+    peek = argparse.ArgumentParser(add_help=False)
+    peek.add_argument("--family")
+    return peek.parse_known_args(arguments[1:])[0].family

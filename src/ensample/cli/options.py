@@ -1,0 +1,104 @@
+"""Options that several verbs share, and how their text is read."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from collections.abc import Sequence
+
+from ensample.errors import InputError
+
+COMMON = argparse.ArgumentParser(add_help=False)
+_common = COMMON.add_argument_group("every verb")
+_common.add_argument("--json", action="store_true", help="one JSON object on standard output and nothing else there")
+_common.add_argument("--quiet", "-q", action="store_true", help="no notes and no progress on standard error")
+_common.add_argument("--debug", action="store_true", help="show the traceback of an error")
+
+
+def add_source(parser: argparse.ArgumentParser, name: str = "data", words: str = "the data", **more: str) -> None:
+    """A positional argument that names a data set."""
+    parser.add_argument(name, metavar=name.upper(), help=f"{words}: {SOURCES}", **more)  # type: ignore[arg-type]
+
+
+SOURCES = "a file (.csv .tsv .jsonl .parquet .arrow .npz, also .gz .xz .zst), a database URL, or sample:NAME"
+
+
+def add_kinds(parser: argparse.ArgumentParser) -> None:
+    """`--kind zip=category`."""
+    parser.add_argument(
+        "--kind", action="append", default=[], metavar="FIELD=KIND", help="overrule the kind of a field; repeatable"
+    )
+
+
+def add_learning(parser: argparse.ArgumentParser, budget: str) -> None:
+    """`--budget` and `--seed`."""
+    parser.add_argument(
+        "--budget", default=budget, metavar="B", help='"90s", "5m", "50 steps", "10 epochs" or several (%(default)s)'
+    )
+    add_seed(parser, default=0)
+
+
+def add_seed(parser: argparse.ArgumentParser, default: int | None = None) -> None:
+    """`--seed`; None means a new one each time."""
+    words = "%(default)s" if default is not None else "a new one each time"
+    parser.add_argument("--seed", type=count_from(0), default=default, metavar="N", help=f"seed ({words})")
+
+
+class count_from:
+    """An argparse type: whole numbers of at least `low`."""
+
+    def __init__(self, low: int) -> None:
+        self.low = low
+
+    def __call__(self, text: str) -> int:
+        """The number, or a usage error."""
+        try:
+            number = int(text)
+        except ValueError:
+            number = self.low - 1
+        if number < self.low:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {self.low}")
+        return number
+
+
+def pairs(texts: Sequence[str], flag: str, example: str) -> dict[str, str]:
+    """`["zip=category"]` as a dict.
+
+    Example:
+        >>> pairs(["zip=category", "a=b=c"], "--kind", "zip=category")
+        {'zip': 'category', 'a': 'b=c'}
+
+    Raises:
+        InputError: a text has no "=", or a name comes twice.
+    """
+    found: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise InputError(f"{flag} takes NAME=VALUE.", flag, repr(text), f"write {flag} {example}")
+        if name in found:
+            raise InputError(f"{flag} takes each name once.", flag, f"{name} twice", "keep one of them")
+        found[name] = value
+    return found
+
+
+def names(texts: Sequence[str] | None) -> list[str] | None:
+    """Comma-separated names, of one option or several; a name that holds a comma goes in double quotes.
+
+    Example:
+        >>> names(["age,sex", '"a, b"'])
+        ['age', 'sex', 'a, b']
+    """
+    if not texts:
+        return None
+    return [word.strip() for text in texts for word in split(text)]
+
+
+def split(text: str) -> list[str]:
+    """The words between commas; double quotes protect a comma.
+
+    Example:
+        >>> split('Craft,"Sales, retail"')
+        ['Craft', 'Sales, retail']
+    """
+    return next(csv.reader([text], skipinitialspace=True), [""])

@@ -1,0 +1,43 @@
+"""Records as an answer: into a file, or as CSV or JSON on standard output."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ensample.cli.console import Answer
+
+if TYPE_CHECKING:
+    from ensample.data.dataset import Dataset
+
+
+def table(data: Dataset, save: Path | None, as_json: bool) -> Answer:
+    """Save the records, or hand them over whole."""
+    if save is not None:
+        data.save(save)
+        return Answer(f"{len(data):,} records saved to {save}", {"rows": len(data), "saved": str(save)})
+    if as_json:
+        return Answer("", {"rows": len(data), "records": records(data)})
+    return Answer(csv_text(data), {})
+
+
+def records(data: Dataset) -> list[dict[str, Any]]:
+    """One dict per record."""
+    return [row for batch in data.batches() for row in batch.to_pylist()]
+
+
+def csv_text(data: Dataset) -> str:
+    """The records as `Dataset.save` writes them to a CSV file."""
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "records.csv"
+        data.save(path)
+        return path.read_text(encoding="utf-8").removesuffix("\n")
+
+
+def save_text(path: Path, text: str) -> None:
+    """Write a text file whole or not at all."""
+    from ensample.storage import write_atomically
+
+    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))

@@ -1,0 +1,166 @@
+"""A family's options, read from its dataclass: what every door (command line, form, file) is generated from."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import types
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from ensample.errors import InputError
+from ensample.families.base import Family
+
+
+@dataclass(frozen=True)
+class Option:
+    """One argument of a family's constructor: its type as annotated, its default, its line of the docstring."""
+
+    name: str
+    type: Any
+    default: Any
+    help: str
+
+    @property
+    def wanted(self) -> str:
+        """The type in words: "int", "one of full, tied", "float or none"."""
+        return _words(self.type)
+
+    @property
+    def settable(self) -> bool:
+        """Whether a value can be written as text: an object (a network, another family) cannot."""
+        return all(_is_plain(part) for part in _alternatives(self.type))
+
+
+def options(family: type[Family]) -> tuple[Option, ...]:
+    """The options of a family, in the order of its constructor.
+
+    Example:
+        >>> from ensample.families import Independent
+        >>> [(o.name, o.wanted, o.default) for o in options(Independent)]
+        [('bins', 'int', 256)]
+    """
+    hints, helps = get_type_hints(family), _argument_lines(family)
+    found = []
+    for f in fields(family):  # type: ignore[arg-type]
+        default = f.default if f.default_factory is MISSING else f.default_factory()
+        found.append(Option(f.name, hints[f.name], default, helps.get(f.name, "")))
+    return tuple(found)
+
+
+def build(family: type[Family], settings: Mapping[str, str]) -> Family:
+    """A family object from options written as text.
+
+    Example:
+        >>> from ensample.families import Independent
+        >>> build(Independent, {"bins": "64"})
+        Independent(bins=64)
+
+    Raises:
+        InputError: there is no such option, its text is not of its type, or the family refuses the value.
+    """
+    known = {option.name: option for option in options(family) if option.settable}
+    values = {}
+    for name, text in settings.items():
+        if name not in known:
+            raise InputError(
+                f'The family "{family.name}" has no option of that name.',
+                f"--set {name}={text}",
+                name,
+                f"choose among {', '.join(known)}" if known else "leave --set out: this family has no options",
+            )
+        values[name] = read(known[name], text)
+    try:
+        return family(**values)
+    except (ValueError, TypeError) as error:
+        if isinstance(error, InputError):
+            raise
+        place = " ".join(f"{name}={text}" for name, text in settings.items())
+        raise InputError(
+            f'The options of "{family.name}" must go together.', place, str(error), "change one"
+        ) from error
+
+
+def read(option: Option, text: str) -> Any:
+    """The value of an option from its text.
+
+    Raises:
+        InputError: the text is not of the option's type.
+    """
+    for part in _alternatives(option.type):
+        try:
+            return _parse(part, text)
+        except ValueError:
+            continue
+    raise InputError(
+        f'The option "{option.name}" must be {option.wanted}.',
+        f"--set {option.name}={text}",
+        repr(text),
+        f"say {option.name}={option.default}, its default, or leave it out",
+    )
+
+
+def describe(family: type[Family]) -> str:
+    """The first paragraph of a family's docstring, in one line."""
+    return " ".join((inspect.getdoc(family) or "").split("\n\n")[0].split())
+
+
+def _alternatives(annotation: Any) -> tuple[Any, ...]:
+    return get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
+
+
+def _is_plain(annotation: Any) -> bool:
+    if get_origin(annotation) is tuple:
+        return all(_is_plain(part) for part in get_args(annotation) if part is not Ellipsis)
+    return annotation in (int, float, str, bool, type(None)) or get_origin(annotation) is Literal
+
+
+def _parse(annotation: Any, text: str) -> Any:
+    """The text as this type; ValueError if it is not."""
+    if get_origin(annotation) is Literal:
+        for choice in get_args(annotation):
+            if str(choice) == text:
+                return choice
+        raise ValueError(text)
+    if get_origin(annotation) is tuple:
+        kinds, words = get_args(annotation), text.split(",") if text else []
+        kinds = kinds[:1] * len(words) if kinds[1:] == (Ellipsis,) else kinds
+        return tuple(_parse(kind, word.strip()) for kind, word in zip(kinds, words, strict=True))
+    if annotation in _WORDS:
+        if text.lower() not in _WORDS[annotation]:
+            raise ValueError(text)
+        return _WORDS[annotation][text.lower()]
+    return annotation(text)
+
+
+_WORDS: dict[Any, dict[str, bool | None]] = {
+    type(None): {"none": None},
+    bool: {"true": True, "yes": True, "false": False, "no": False},
+}
+
+
+def _words(annotation: Any) -> str:
+    parts = _alternatives(annotation)
+    if len(parts) > 1:
+        return " or ".join(_words(part) for part in parts)
+    if get_origin(annotation) is Literal:
+        return "one of " + ", ".join(str(choice) for choice in get_args(annotation))
+    if get_origin(annotation) is tuple:
+        return "a list of " + _words(get_args(annotation)[0])
+    return "none" if annotation is type(None) else getattr(annotation, "__name__", str(annotation))
+
+
+def _argument_lines(family: type[Family]) -> dict[str, str]:
+    """Name -> text of the "Arguments:" part of the docstring."""
+    match = re.search(r"Arguments:\n((?:[ ]{4,}.*\n?|\n)+)", inspect.getdoc(family) or "")
+    lines: dict[str, str] = {}
+    name = ""
+    for line in (match.group(1) if match else "").splitlines():
+        start = re.match(r"[ ]{4}(\w+)(?: \([^)]*\))?: (.*)", line)
+        if start:
+            name = start.group(1)
+            lines[name] = start.group(2)
+        elif name and line.strip():
+            lines[name] += " " + line.strip()
+    return lines
