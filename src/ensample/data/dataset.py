@@ -1,0 +1,249 @@
+"""Records and what they are: an Arrow table, or a file that is read again on each pass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from ensample.data import marks, show
+from ensample.data.missing import no_nan
+from ensample.data.split import halves
+from ensample.data.store import Memory, Projection, Side, Store, rebatch
+from ensample.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
+
+    from ensample.data.schema import Schema
+
+
+class Dataset:
+    """A table of records. Missing values are Arrow nulls, whatever their spelling was where they came from.
+
+    `schema` says what the fields are (None until they have been guessed), `source` names where the records came from,
+    `notes` holds remarks of the reader ("column 'age' mixes numbers and text: read as text"). A data set that `streams`
+    is larger than memory: `batches` reads its source again on each pass, and a split of it holds no rows. `column`,
+    `to_arrow`, `to_pandas` and `to_polars` bring what they return into memory all the same.
+
+    Example:
+        >>> people = Dataset.from_arrow(pa.table({"age": [39, 50, None], "sex": ["m", "f", "f"]}))
+        >>> len(people), people.names
+        (3, ('age', 'sex'))
+        >>> people.column("age").null_count
+        1
+    """
+
+    def __init__(
+        self, store: Store, schema: Schema | None = None, source: str = "", notes: Sequence[str] = ()
+    ) -> None:
+        self._store = store
+        self.schema = schema
+        self.source = source
+        self.notes = tuple(notes)
+
+    @classmethod
+    def from_arrow(cls, table: pa.Table, schema: Schema | None = None, source: str = "") -> Dataset:
+        """A data set of a table whose missing values are null or NaN already; use `read` for any other spelling.
+
+        Raises:
+            InputError: two columns have the same name.
+        """
+        refuse_twins(table.column_names, source or "table")
+        columns = [no_nan(column) for column in table.columns]
+        return cls(Memory(pa.Table.from_arrays(columns, schema=table.schema)), schema, source)
+
+    def __len__(self) -> int:
+        return self._store.rows
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the columns, in order."""
+        return tuple(self._store.arrow.names)
+
+    @property
+    def arrow_schema(self) -> pa.Schema:
+        """Arrow types of the columns; known without a pass over the rows."""
+        return self._store.arrow
+
+    @property
+    def streams(self) -> bool:
+        """Whether each pass reads the source again."""
+        return not isinstance(self._store, Memory)
+
+    @property
+    def spellings(self) -> dict[str, str]:
+        """How the source spells a missing value, by column; saving as CSV or TSV writes it again."""
+        return {f.name: s for f in self._store.arrow if (s := marks.spelling(f, self.schema)) is not None}
+
+    def batches(self, rows: int = 65_536, names: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+        """All records in order, `rows` at a time (the last batch may be shorter); `names` limits the columns.
+
+        Raises:
+            FormatError: the source vanished or changed since it was opened.
+        """
+        wanted = self.names if names is None else self._checked(names)
+        yield from rebatch(self._store.read(wanted), rows)
+
+    def column(self, name: str) -> pa.ChunkedArray:
+        """One column, in memory."""
+        return self.select([name]).to_arrow().column(0)
+
+    def to_arrow(self) -> pa.Table:
+        """The whole table, in memory."""
+        if isinstance(self._store, Memory):
+            return self._store.table
+        return pa.Table.from_batches(self._store.read(self.names), self._store.arrow)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """As pandas; integers and truths with missing values become its nullable types, never floats."""
+        from ensample.data.frames import to_pandas
+
+        return to_pandas(self.to_arrow())
+
+    def to_polars(self) -> pl.DataFrame:
+        """As polars."""
+        from ensample.data.frames import to_polars
+
+        return to_polars(self.to_arrow())
+
+    def select(self, names: Sequence[str]) -> Dataset:
+        """These columns, in this order.
+
+        Raises:
+            InputError: a name is unknown or comes twice.
+        """
+        chosen = self._checked(names)
+        schema = self.schema
+        if schema is not None:
+            by_name = {f.name: f for f in schema.fields}
+            schema = replace(schema, fields=tuple(by_name[name] for name in chosen if name in by_name))
+        return Dataset(_select(self._store, chosen), schema, self.source, self.notes)
+
+    def take(self, rows: np.ndarray | Sequence[int]) -> Dataset:
+        """The records with these numbers (from 0), in this order, in memory; a bool array of all rows chooses as well.
+
+        Raises:
+            InputError: a number is out of range, or the array is not one of whole numbers.
+        """
+        index = self._row_numbers(np.asarray(rows))
+        if isinstance(self._store, Memory):
+            return self._with(self._store.table.take(pa.array(index)))
+        order = np.argsort(index, kind="stable")
+        wanted, start, found = index[order], 0, []
+        for batch in self._store.read(self.names):
+            low, high = np.searchsorted(wanted, (start, start + batch.num_rows))
+            if high > low:
+                found.append(batch.take(pa.array(wanted[low:high] - start)))
+            start += batch.num_rows
+        table = pa.Table.from_batches(found, self._store.arrow)
+        return self._with(table.take(pa.array(np.argsort(order, kind="stable"))))
+
+    def head(self, n: int = 5) -> Dataset:
+        """The first `n` records, in memory."""
+        if n < 0:
+            raise InputError("A number of records is not negative.", "head", str(n), "ask for 0 or more")
+        first = next(self.batches(n), None) if n else None
+        return self._with(pa.Table.from_batches([] if first is None else [first], self._store.arrow))
+
+    def split(self, test: float = 0.2, seed: int = 0) -> tuple[Dataset, Dataset]:
+        """(train, test): disjoint and together whole, both in the order of the source.
+
+        `test` is a share between 0 and 1 or a number of records. Which record goes where depends on the seed and the
+        record's number alone, so a file gives the same split whether it streams or not.
+
+        Raises:
+            InputError: the share or number is not sensible, or a part would be empty.
+
+        Example:
+            >>> train, test = Dataset.from_arrow(pa.table({"x": range(10)})).split(test=3, seed=1)
+            >>> len(train), len(test)
+            (7, 3)
+        """
+        train, held, count = halves(test, seed, len(self))
+        if isinstance(self._store, Memory):
+            chosen = held.contains(np.arange(len(self), dtype=np.uint64))
+            table = self._store.table
+            return self._with(table.filter(pa.array(~chosen))), self._with(table.filter(pa.array(chosen)))
+        return (
+            Dataset(Side(self._store, train, len(self) - count), self.schema, self.source, self.notes),
+            Dataset(Side(self._store, held, count), self.schema, self.source, self.notes),
+        )
+
+    def with_schema(self, schema: Schema | None) -> Dataset:
+        """The same records under another schema."""
+        return Dataset(self._store, schema, self.source, self.notes)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the records to a file; its suffix says the format, as for `read`.
+
+        CSV and TSV spell missing values and write numbers and dates as the source did. The file is written to a
+        temporary name and renamed, so it is whole or not there.
+
+        Raises:
+            InputError: the suffix is none of those that can be written.
+            FormatError: the file cannot be written.
+        """
+        from ensample.data.writers import save
+
+        return save(self, Path(path))
+
+    def __repr__(self) -> str:
+        return show.text(self)
+
+    def _repr_html_(self) -> str:
+        return show.html(self)
+
+    def _with(self, table: pa.Table) -> Dataset:
+        return Dataset(Memory(table), self.schema, self.source, self.notes)
+
+    def _checked(self, names: Sequence[str]) -> list[str]:
+        wanted = [names] if isinstance(names, str) else list(names)
+        unknown = [name for name in wanted if name not in self.names]
+        if unknown:
+            raise InputError(
+                "The columns must exist.",
+                self.source or "data set",
+                ", ".join(map(repr, unknown)),
+                "choose from " + ", ".join(map(repr, self.names)),
+            )
+        refuse_twins(wanted, "the columns asked for")
+        return wanted
+
+    def _row_numbers(self, rows: np.ndarray) -> np.ndarray:
+        if rows.dtype == bool and rows.shape == (len(self),):
+            return np.flatnonzero(rows)
+        if rows.ndim != 1 or (rows.size and not np.issubdtype(rows.dtype, np.integer)):
+            raise InputError(
+                "Records are taken by a one-dimensional array of whole numbers.",
+                "take",
+                f"{rows.dtype} of shape {rows.shape}",
+                "give numbers from 0, or one truth per record",
+            )
+        if rows.size and (rows.min() < 0 or rows.max() >= len(self)):
+            wrong = rows[(rows < 0) | (rows >= len(self))][0]
+            raise InputError(
+                "Record numbers must exist.", "take", str(wrong), f"use 0 to {len(self) - 1} for {len(self):,} records"
+            )
+        return rows.astype(np.int64)
+
+
+def refuse_twins(names: Sequence[Any], place: str) -> None:
+    """Raise InputError if a column name comes twice."""
+    twins = sorted({str(name) for name in names if list(names).count(name) > 1})
+    if twins:
+        raise InputError(
+            "Column names must differ.", place, f"more than one {', '.join(map(repr, twins))}", "rename the columns"
+        )
+
+
+def _select(store: Store, names: Sequence[str]) -> Store:
+    if isinstance(store, Memory):
+        return Memory(store.table.select(list(names)))
+    return Projection(store, tuple(names))
+

@@ -1,0 +1,42 @@
+"""What the reader remembers of a column beside its type, kept in the metadata of its Arrow field.
+
+There it survives selections, splits, and a trip through Parquet or Arrow files.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+if TYPE_CHECKING:
+    from ensample.data.schema import Schema
+
+_SPELLING = b"ensample:missing"
+_WORDING = b"ensample:wording"
+
+
+def mark(field: pa.Field, spelling: str | None, wording: str | None) -> pa.Field:
+    """The field with the spelling of its missing values and the wording of the others; what is None is left as it is."""
+    facts = dict(field.metadata or {})
+    if spelling is not None:
+        facts[_SPELLING] = spelling.encode()
+    if wording is not None:
+        facts[_WORDING] = wording.encode()
+    return field.with_metadata(facts) if facts else field
+
+
+def spelling(field: pa.Field, schema: Schema | None = None) -> str | None:
+    """How missing values of the field are spelled, from its own metadata or else from the schema; None if unknown."""
+    known = (field.metadata or {}).get(_SPELLING)
+    if known is not None:
+        return str(known.decode())
+    if schema is None:
+        return None
+    return next((f.missing for f in schema.fields if f.name == field.name and f.missing), None)
+
+
+def wording(field: pa.Field) -> str | None:
+    """How values of the field are written; None for the default."""
+    known = (field.metadata or {}).get(_WORDING)
+    return None if known is None else str(known.decode())

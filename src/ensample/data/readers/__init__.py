@@ -1,0 +1,113 @@
+"""Reading: one function for files, databases, bundled samples and objects in memory."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ensample.data import samples
+from ensample.data.dataset import Dataset
+from ensample.data.missing import Spellings
+from ensample.data.readers import arrays, columnar, delimited, jsonlines, memory, sql
+from ensample.data.readers.feed import Feed, gather, machine_share
+from ensample.data.sources import COMPRESSIONS, File
+from ensample.errors import InputError
+
+
+def read(
+    source: Any,
+    *,
+    missing: Sequence[str] | None = None,
+    encoding: str = "utf-8",
+    delimiter: str | None = None,
+    limit: int | None = None,
+) -> Dataset:
+    """Records of a file, a database, a bundled sample ("sample:adult") or an object in memory.
+
+    Files: CSV, TSV, JSON lines, Parquet, Arrow (Feather, IPC), NPY, NPZ, each also with .gz, .bz2, .xz or .zst behind.
+    Databases: `sqlite:///file.db?table=people`, `sqlite:///file.db?query=SELECT ...`, `postgresql://...?table=people`.
+    Objects: pandas and polars frames, Arrow tables, NumPy arrays (two-dimensional or structured), a dict of columns.
+
+    Arguments:
+        source: path, URL, or object.
+        missing: the texts that mean a missing value, in every column; None for the rule of `data/missing.py`.
+        encoding: of a CSV or TSV file.
+        delimiter: of a CSV file; None to tell it from the line of names.
+        limit: bytes of raw cells that are held at most; a larger source streams. None for a quarter of the memory.
+
+    Raises:
+        InputError: the records do not make a table; the message says where and how to repair it.
+        FormatError: the file is absent or damaged.
+
+    Example:
+        >>> read({"age": ["39", "?", "50"], "job": ["clerk", "None", "clerk"]}).to_arrow().to_pydict()
+        {'age': [39, None, 50], 'job': ['clerk', 'None', 'clerk']}
+    """
+    spellings = Spellings() if missing is None else Spellings.only(missing)
+    if isinstance(source, Dataset):
+        return source
+    if isinstance(source, str) and source.startswith(samples.PREFIX):
+        sample = samples.find(source.removeprefix(samples.PREFIX))
+        return _named(read(sample.path, missing=missing), source)
+    if isinstance(source, str) and "://" in source:
+        return gather(sql.feed(source), spellings, _limit(limit))
+    if isinstance(source, str | Path):
+        file = _file(Path(source))
+        return gather(_FORMATS[file.suffix](file, encoding, delimiter), spellings, _limit(limit))
+    feed = memory.feed(source)
+    if feed is None:
+        raise InputError(
+            "A source is a path, a URL or a table.",
+            "read",
+            f"a {type(source).__module__}.{type(source).__qualname__}",
+            "give a file, a pandas or polars frame, an Arrow table, a NumPy array or a dict of columns",
+        )
+    return gather(feed, spellings, math.inf)
+
+
+def _named(data: Dataset, source: str) -> Dataset:
+    data.source = source
+    return data
+
+
+def _limit(limit: int | None) -> int:
+    return machine_share() if limit is None else limit
+
+
+def _file(path: Path) -> File:
+    file = File.find(path.expanduser())
+    if file.suffix not in _FORMATS:
+        raise InputError(
+            "The suffix of a file says its format.",
+            str(path),
+            repr(file.suffix or path.name),
+            f"use one of {', '.join(_FORMATS)}, each also with {', '.join(COMPRESSIONS)} behind",
+        )
+    return file
+
+
+def _typed(reader: Callable[[File], Feed]) -> Callable[[File, str, str | None], Feed]:
+    return lambda file, encoding, delimiter: reader(file)
+
+
+def _array_feed(file: File) -> Feed:
+    return replace(memory.of_table(arrays.table_of_file(file), str(file.path)))
+
+
+_FORMATS: dict[str, Callable[[File, str, str | None], Feed]] = {
+    ".csv": delimited.feed,
+    ".tsv": delimited.feed,
+    ".jsonl": _typed(jsonlines.feed),
+    ".ndjson": _typed(jsonlines.feed),
+    ".json": _typed(jsonlines.feed),
+    ".parquet": _typed(columnar.parquet),
+    ".arrow": _typed(columnar.arrow),
+    ".feather": _typed(columnar.arrow),
+    ".ipc": _typed(columnar.arrow),
+    ".arrows": _typed(columnar.arrow),
+    ".npz": _typed(_array_feed),
+    ".npy": _typed(_array_feed),
+}

@@ -1,0 +1,132 @@
+"""NumPy arrays, in memory and in NPY and NPZ files; nothing in a file is unpickled."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from ensample.data.sources import File
+from ensample.errors import FormatError, InputError
+
+SCHEMA_KEY = "ensample.schema"
+"""The array of an NPZ file that holds the Arrow types of the columns, as bytes."""
+MISSING_SUFFIX = ".missing"
+"""`x.missing` of an NPZ file tells which values of `x` are missing."""
+
+
+def table_of_file(file: File) -> pa.Table:
+    """The table of an NPY or NPZ file.
+
+    Raises:
+        InputError: an array holds pickled objects, or the shapes do not make a table.
+        FormatError: the file is damaged.
+    """
+    path = str(file.path)
+    try:
+        loaded = np.load(_bytes(file), allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            return table_of_array(loaded, path)
+        with loaded:
+            arrays = {name: loaded[name] for name in loaded.files}
+    except (ValueError, EOFError, zipfile.BadZipFile, OSError) as error:
+        if isinstance(error, InputError | FormatError):
+            raise
+        if "pickle" in str(error).lower():
+            raise InputError(
+                "Arrays in a file must be of numbers or fixed-length texts.",
+                path,
+                "pickled objects, which could run code when read",
+                "save the array with another dtype, or the table as Parquet",
+            ) from error
+        raise FormatError("The file must be a whole NPY or NPZ file.", path, str(error), "write it anew") from error
+    return table_of_arrays(arrays, path)
+
+
+def _bytes(file: File) -> Any:
+    source = file.seekable()
+    return source.read_buffer() if False else _Seekable(source)
+
+
+class _Seekable:
+    """What `numpy.load` needs of a file, over an Arrow source."""
+
+    def __init__(self, source: Any) -> None:
+        self._source = source
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._source, name)
+
+    def read(self, size: int = -1) -> bytes:
+        return bytes(self._source.read(None if size < 0 else size))
+
+
+def table_of_array(array: np.ndarray, source: str) -> pa.Table:
+    """A structured array by its fields, or a two-dimensional one with columns x0, x1, ...
+
+    Raises:
+        InputError: any other shape.
+    """
+    if array.dtype.names is not None and array.ndim == 1:
+        return table_of_arrays({name: array[name] for name in array.dtype.names}, source)
+    if array.ndim != 2 or array.dtype.names is not None:
+        fix = "reshape it: one row a record" if array.ndim == 1 else "flatten each record into a row"
+        raise _no_table("array", array, source, fix)
+    return table_of_arrays({"x": array}, source)
+
+
+def table_of_arrays(arrays: Mapping[str, np.ndarray], source: str) -> pa.Table:
+    """Columns from named arrays of the same length: one for a 1-D array, and one for each column of a 2-D array.
+
+    Raises:
+        InputError: an array has another shape or length.
+    """
+    arrays = dict(arrays)
+    stored = arrays.pop(SCHEMA_KEY, None)
+    gaps = {name: arrays.pop(name + MISSING_SUFFIX) for name in list(arrays) if _is_gap_of(name, arrays)}
+    columns: dict[str, np.ndarray] = {}
+    for name, array in arrays.items():
+        if array.ndim == 1:
+            columns[name] = array
+        elif array.ndim == 2:
+            columns.update({f"{name}{j}": array[:, j] for j in range(array.shape[1])})
+        else:
+            raise _no_table(name, array, source, "leave the array out, or flatten each record into a row")
+    lengths = {len(column) for column in columns.values()}
+    if len(lengths) != 1:
+        shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items()) or "no array"
+        raise InputError("The arrays of a table have one length.", source, shapes, "keep those of one length")
+    cells = [_cells(column, gaps.get(name), f"{source}, array {name!r}") for name, column in columns.items()]
+    table = pa.table(cells, names=list(columns))
+    return table if stored is None else table.cast(pa.ipc.read_schema(pa.py_buffer(stored.tobytes())))
+
+
+def _is_gap_of(name: str, arrays: Mapping[str, np.ndarray]) -> bool:
+    gap = arrays.get(name + MISSING_SUFFIX)
+    return gap is not None and gap.dtype == bool and gap.shape == arrays[name].shape
+
+
+def _cells(column: np.ndarray, gap: np.ndarray | None, place: str) -> pa.Array:
+    if column.dtype.kind in "UT":
+        return pa.array(column.astype(object), pa.string(), mask=gap)
+    if column.dtype.kind == "S":
+        try:
+            return pa.array(np.char.decode(column, "utf-8").astype(object), pa.string(), mask=gap)
+        except UnicodeDecodeError as error:
+            raise InputError("Texts must be UTF-8.", place, str(error), "decode them and save them as text") from error
+    if column.dtype.kind not in "biufM":
+        raise InputError(
+            "A column of an array holds numbers, truths, texts or times.",
+            place,
+            f"dtype {column.dtype}",
+            "convert it, or give its parts columns of their own",
+        )
+    native = column.astype(column.dtype.newbyteorder("="), copy=False)
+    return pa.array(np.ascontiguousarray(native), mask=gap)
+
+
+def _no_table(name: str, array: np.ndarray, source: str, fix: str) -> InputError:
+    return InputError("A table has records and columns.", f"{source}, {name}", f"an array of shape {array.shape}", fix)

@@ -1,0 +1,204 @@
+"""CSV and TSV: every cell is read as text first, so that the whole column decides its type."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv as pcsv
+
+from ensample.data.dataset import refuse_twins
+from ensample.data.infer import ANYTHING
+from ensample.data.readers.feed import Feed
+from ensample.data.sources import File, text_of
+from ensample.errors import InputError
+
+_BLOCK = 1 << 22
+_DELIMITERS = (",", ";", "\t", "|")
+
+
+def feed(file: File, encoding: str, delimiter: str | None) -> Feed:
+    """A CSV or TSV file; without a delimiter the names in its first line tell it.
+
+    Raises:
+        InputError: two columns have the same name, or the names are not in this encoding.
+    """
+    layout = Layout.of(file, encoding, delimiter)
+    notes = []
+    if layout.unnamed:
+        notes.append("columns without a name are called " + ", ".join(layout.unnamed))
+    if sum(map(_is_number, layout.names)) * 2 > len(layout.names):
+        notes.append("most names in the first line are numbers: is it a record, and the line of names missing?")
+    return Feed(str(file.path), _Open(file, layout), ANYTHING, notes=tuple(notes))
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Names of the columns, where the records begin, and how cells are set apart."""
+
+    names: tuple[str, ...]
+    unnamed: tuple[str, ...]
+    lines: int
+    delimiter: str
+    encoding: str
+
+    @classmethod
+    def of(cls, file: File, encoding: str, delimiter: str | None) -> Layout:
+        """Read the line of names."""
+        encoding = _known(encoding)
+        with file.open() as stream:
+            try:
+                lines = iter(text_of(stream, "utf-8-sig" if encoding == "utf-8" else encoding))
+                first, blank = _first_line(lines)
+                chosen = delimiter or _delimiter(first, file.suffix)
+                reader = csv.reader(_chain(first, lines), delimiter=chosen)
+                names = next(reader, [])
+            except UnicodeError as error:
+                raise not_in(encoding, file) from error
+            except csv.Error as error:
+                raise InputError(
+                    "The first line must hold the names of the columns.", str(file.path), str(error), "check the file"
+                ) from error
+        if not names:
+            raise InputError(
+                "A table must hold records.", str(file.path), "nothing but empty lines", "check how it was made"
+            )
+        full = tuple(name.strip() or f"column_{j + 1}" for j, name in enumerate(names))
+        refuse_twins(full, str(file.path))
+        unnamed = tuple(name for name, given in zip(full, names, strict=True) if not given.strip())
+        return cls(full, unnamed, blank + reader.line_num, chosen, encoding)
+
+
+@dataclass(frozen=True)
+class _Open:
+    """A pass over the records."""
+
+    file: File
+    layout: Layout
+
+    def __call__(self, names: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
+        layout, wrong = self.layout, list[Any]()
+
+        def note(row: Any) -> str:
+            wrong.append(row)
+            return "error"
+
+        read = pcsv.ReadOptions(
+            column_names=layout.names,
+            skip_rows=layout.lines,
+            block_size=_BLOCK,
+            encoding="utf8" if layout.encoding == "utf-8" else layout.encoding,
+        )
+        parse = pcsv.ParseOptions(delimiter=layout.delimiter, newlines_in_values=True, invalid_row_handler=note)
+        as_text = pcsv.ConvertOptions(
+            column_types=dict.fromkeys(layout.names, pa.string()),
+            strings_can_be_null=False,
+            include_columns=list(names) if names is not None else None,
+        )
+        with self.file.open() as stream:
+            try:
+                yield from pcsv.open_csv(stream, read, parse, as_text)
+            except (pa.ArrowInvalid, UnicodeError) as error:
+                if "Empty CSV file" not in str(error):
+                    raise self._explained(error, wrong) from error
+
+    def _explained(self, error: Exception, wrong: list[Any]) -> InputError:
+        path = str(self.file.path)
+        if wrong:
+            row = wrong[0]
+            where = f"{path}, line {row.number}" if row.number is not None else path
+            return InputError(
+                "Every record has a cell for each column.",
+                where,
+                f"{row.actual_columns} cells instead of {row.expected_columns}: {_short(row.text)!r}",
+                'set cells with a delimiter in them in quotes ("), or say delimiter=',
+            )
+        if isinstance(error, UnicodeError) or "UTF8" in str(error):
+            return not_in(self.layout.encoding, self.file)
+        fix = "check the quotes: one is opened and not closed, perhaps" if "straddl" in str(error) else "check the file"
+        return InputError("The file must be a table in CSV.", path, str(error), fix)
+
+
+def not_in(encoding: str, file: File) -> InputError:
+    """The error for a file in another encoding: the first wrong line, and the encoding to try."""
+    line, sample = 1, b""
+    with file.open() as stream:
+        start = stream.read(4)
+    with file.open() as stream:
+        for number, text in enumerate(_byte_lines(stream), 1):
+            try:
+                text.decode(encoding)
+            except UnicodeError:
+                line, sample = number, text
+                break
+    if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        guess = "utf-16"
+    else:
+        guess = "utf-8" if encoding != "utf-8" else "cp1252" if _decodes(sample, "cp1252") else "latin-1"
+    return InputError(
+        f"The file must be text in {encoding.upper()}.",
+        f"{file.path}, line {line}",
+        f"bytes that are not: {sample[:40]!r}",
+        f'say encoding="{guess}" if that is what wrote it',
+    )
+
+
+def _byte_lines(stream: Any) -> Iterator[bytes]:
+    rest = b""
+    while block := stream.read(1 << 16):
+        *whole, rest = (rest + block).split(b"\n")
+        yield from whole
+    yield rest
+
+
+def _decodes(sample: bytes, encoding: str) -> bool:
+    try:
+        sample.decode(encoding)
+    except UnicodeError:
+        return False
+    return True
+
+
+def _known(encoding: str) -> str:
+    try:
+        "".encode(encoding)
+    except LookupError as error:
+        raise InputError(
+            "An encoding is one that Python knows.", "encoding", repr(encoding), 'say "utf-8", "cp1252" or "latin-1"'
+        ) from error
+    return "utf-8" if encoding.lower().replace("_", "-") in ("utf-8", "utf8", "utf-8-sig") else encoding
+
+
+def _first_line(lines: Iterator[str]) -> tuple[str, int]:
+    for blank, line in enumerate(lines):
+        if line.strip("\r\n"):
+            return line, blank
+    return "", 0
+
+
+def _chain(first: str, rest: Iterator[str]) -> Iterator[str]:
+    yield first
+    yield from rest
+
+
+def _delimiter(first: str, suffix: str) -> str:
+    if suffix == ".tsv":
+        return "\t"
+    bare = "".join(first.split('"')[::2])  # what stands in quotes is no delimiter
+    counts = {mark: bare.count(mark) for mark in _DELIMITERS}
+    return "," if counts[","] else max(_DELIMITERS, key=lambda mark: counts[mark])
+
+
+def _is_number(name: str) -> bool:
+    try:
+        float(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 60 else text[:57] + "..."

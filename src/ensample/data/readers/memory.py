@@ -1,0 +1,161 @@
+"""Objects in memory: pandas, polars, Arrow, NumPy, and a dict of columns."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from ensample.data.dataset import refuse_twins
+from ensample.data.infer import ANYTHING, TEXT_ONLY, Ladder
+from ensample.data.readers.arrays import table_of_array, table_of_arrays
+from ensample.data.readers.feed import Feed
+from ensample.errors import InputError
+
+
+def feed(source: Any) -> Feed | None:
+    """The feed of an object, or None if it is none of those known."""
+    for matches, reader in _READERS:
+        if matches(source):
+            return reader(source)
+    return None
+
+
+def of_table(table: pa.Table, label: str, ladder: Ladder = TEXT_ONLY, notes: Sequence[str] = ()) -> Feed:
+    """A feed of a table in memory."""
+
+    def batches(names: Sequence[str] | None) -> Any:
+        chosen = table if names is None else table.select(list(names))
+        return iter(chosen.to_batches() or [pa.RecordBatch.from_pylist([], chosen.schema)])
+
+    return Feed(label, batches, ladder, rows=table.num_rows, notes=tuple(notes))
+
+
+def _arrow(source: Any) -> Feed:
+    table = pa.Table.from_batches([source]) if isinstance(source, pa.RecordBatch) else source
+    return of_table(table, "Arrow table")
+
+
+def _polars(source: Any) -> Feed:
+    frame = source.collect() if hasattr(source, "collect") else source
+    return of_table(frame.to_arrow(), "polars frame")
+
+
+def _numpy(source: np.ndarray) -> Feed:
+    return of_table(table_of_array(source, "NumPy array"), "NumPy array", ANYTHING)
+
+
+def _pandas(source: Any) -> Feed:
+    """Text columns of pandas are often what `read_csv` could not read as numbers, so they are looked at anew."""
+    import pandas as pd
+
+    label = "pandas frame"
+    if isinstance(source.columns, pd.MultiIndex):
+        raise InputError("A column has one name.", label, "names of several levels", "join the levels of each name")
+    notes = []
+    if not isinstance(source.index, pd.RangeIndex):
+        notes.append("the index is left out; frame.reset_index() makes it a column")
+    frame = source.rename(columns=str).reset_index(drop=True)
+    refuse_twins(list(frame.columns), label)
+    plain = [name for name in frame.columns if frame[name].dtype != object]
+    table = _pandas_table(pa, frame[plain], label)
+    columns = {name: table.column(name) for name in plain}
+    for name in frame.columns:
+        if name not in columns:
+            columns[name], note = _objects(frame[name].tolist(), name, label)
+            notes.extend(note)
+    metadata = table.schema.metadata if len(plain) == len(frame.columns) else None
+    whole = pa.table([columns[name] for name in frame.columns], names=list(frame.columns))
+    return of_table(whole.replace_schema_metadata(metadata), label, ANYTHING, notes)
+
+
+def _pandas_table(arrow: Any, frame: Any, label: str) -> pa.Table:
+    try:
+        return arrow.Table.from_pandas(frame, preserve_index=False)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
+        raise InputError(
+            "A column holds numbers, texts, truths, dates or times.", label, str(error), "convert the column"
+        ) from error
+
+
+def _columns(source: Mapping[Any, Any]) -> Feed:
+    label = "dict of columns"
+    refuse_twins([str(name) for name in source], label)
+    if not source:
+        raise InputError("A table has at least one column.", label, "an empty dict", "give it columns")
+    arrays: dict[str, pa.Array | pa.ChunkedArray] = {}
+    notes = list[str]()
+    for key, column in source.items():
+        name = str(key)
+        if isinstance(column, pa.Array | pa.ChunkedArray):
+            arrays[name] = column
+        elif isinstance(column, np.ndarray) and column.dtype != object:
+            arrays[name] = table_of_arrays({name: column}, label).column(0) if column.ndim == 1 else _refuse(name)
+        else:
+            arrays[name], note = _objects(_values(column, name), name, label)
+            notes.extend(note)
+    lengths = {name: len(column) for name, column in arrays.items()}
+    if len(set(lengths.values())) > 1:
+        seen = ", ".join(f"{name} {length}" for name, length in lengths.items())
+        raise InputError("The columns of a table have one length.", label, seen, "cut or fill the shorter ones")
+    return of_table(pa.table(arrays), label, ANYTHING, notes)
+
+
+def _refuse(name: str) -> Any:
+    raise InputError("A column has one value per record.", f"column {name!r}", "an array of several axes", "split it")
+
+
+def _values(column: Any, name: str) -> list[Any]:
+    if isinstance(column, str | bytes | Mapping) or not hasattr(column, "__iter__"):
+        raise InputError(
+            "A column is a sequence of values.", f"column {name!r}", type(column).__name__, "give a list of values"
+        )
+    return list(column)
+
+
+def _objects(values: list[Any], name: str, label: str) -> tuple[pa.Array, list[str]]:
+    """Python values as one Arrow column: of their common type, else as text with a note."""
+    first = next((j for j, value in enumerate(values) if isinstance(value, list | tuple | set | dict | np.ndarray)), None)
+    if first is not None:
+        raise InputError(
+            "A cell holds one number, text, truth, date or time.",
+            f"{label}, column {name!r}, record {first + 1:,}",
+            f"a {type(values[first]).__name__}",
+            "give each part a column of its own",
+        )
+    try:
+        return pa.array(values, from_pandas=True), []
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        pass
+    except OverflowError:
+        return pa.array([None if value is None else float(value) for value in values], pa.float64()), []
+    missing = pa.array([value is None or value != value or _is_nat(value) for value in values])
+    texts = pa.array([None if gone else str(value) for value, gone in zip(values, missing.to_pylist(), strict=True)])
+    kinds = sorted({type(v).__name__ for v, gone in zip(values, missing.to_pylist(), strict=True) if not gone})
+    return texts, [f"column {name!r} mixes {', '.join(kinds)}: read as text"] if len(kinds) > 1 else []
+
+
+def _is_nat(value: Any) -> bool:
+    return type(value).__name__ in ("NaTType", "NAType")
+
+
+def _is_a(module: str, *names: str) -> Callable[[Any], bool]:
+    """Whether an object is of a class of a module, without importing the module."""
+
+    def matches(source: Any) -> bool:
+        loaded = sys.modules.get(module)
+        return loaded is not None and isinstance(source, tuple(getattr(loaded, name) for name in names))
+
+    return matches
+
+
+_READERS: tuple[tuple[Callable[[Any], bool], Callable[[Any], Feed]], ...] = (
+    (_is_a("pyarrow", "Table", "RecordBatch"), _arrow),
+    (_is_a("pandas", "DataFrame"), _pandas),
+    (_is_a("polars", "DataFrame", "LazyFrame"), _polars),
+    (_is_a("numpy", "ndarray"), _numpy),
+    (lambda source: isinstance(source, Mapping), _columns),
+)

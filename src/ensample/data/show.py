@@ -1,0 +1,65 @@
+"""A data set as a small table, for a terminal and for a notebook."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from ensample.data import marks
+from ensample.data.wording import write
+
+if TYPE_CHECKING:
+    from ensample.data.dataset import Dataset
+
+_ROWS = 5
+_COLUMNS = 20
+_WIDTH = 24
+
+
+def text(data: Dataset) -> str:
+    """Size, types and the first records, in columns."""
+    header, rows, more = _cells(data)
+    table = [[name for name, _ in header], [kind for _, kind in header], *rows]
+    widths = [max(len(row[j]) for row in table) for j in range(len(header))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table]
+    return "\n".join([_title(data), *lines, *([f"... and {more} more columns"] if more else [])])
+
+
+def html(data: Dataset) -> str:
+    """The same as an HTML table; every cell is escaped."""
+    header, rows, more = _cells(data)
+    heads = "".join(f"<th>{escape(name)}<br><small>{escape(kind)}</small></th>" for name, kind in header)
+    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    rest = f"<p>... and {more} more columns</p>" if more else ""
+    return f"<p>{escape(_title(data))}</p><table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>{rest}"
+
+
+def _title(data: Dataset) -> str:
+    source = f" from {data.source}" if data.source else ""
+    streams = ", streamed" if data.streams else ""
+    return f"Dataset: {len(data):,} records x {len(data.names)} columns{source}{streams}"
+
+
+def _cells(data: Dataset) -> tuple[list[tuple[str, str]], list[list[str]], int]:
+    names = data.names[:_COLUMNS]
+    table = data.select(names).head(_ROWS).to_arrow()
+    header = [(_short(f.name), _short(_type(f.type))) for f in table.schema]
+    columns = [_texts(column, f) for column, f in zip(table.columns, table.schema, strict=True)]
+    rows = [list(row) for row in zip(*columns, strict=True)]
+    return header, rows, len(data.names) - len(names)
+
+
+def _type(kind: pa.DataType) -> str:
+    return f"levels of {kind.value_type}" if pa.types.is_dictionary(kind) else str(kind)
+
+
+def _texts(column: pa.ChunkedArray, field: pa.Field) -> list[str]:
+    written = [write(chunk, marks.wording(field)) for chunk in column.chunks]
+    return ["missing" if cell is None else _short(cell) for chunk in written for cell in chunk.to_pylist()]
+
+
+def _short(cell: str) -> str:
+    line = " ".join(cell.split("\n"))
+    return line if len(line) <= _WIDTH else line[: _WIDTH - 3] + "..."

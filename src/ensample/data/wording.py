@@ -1,0 +1,92 @@
+"""How values are written as text, so that a column is saved in the form it was read in.
+
+A *wording* is a short text stored with the column (in the metadata of its Arrow field): "%d/%m/%Y" for dates, ".2f" for
+numbers with two decimals, "True/False" for truths. It is found by writing: the first wording that reproduces the texts
+that were read is the one.
+"""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+PLAIN = "g"
+"""Whole numbers in a float column without ".0"."""
+_TRUTHS = ("true/false", "True/False", "TRUE/FALSE")
+_DAYS = ("%Y-%m-%d",)
+_MOMENTS = tuple(
+    f"%Y-%m-%d{gap}{clock}" for gap in (" ", "T") for clock in ("%H:%M:%S", "%H:%M", "%H:%M:%SZ")
+)
+
+
+def wording_of(values: pa.Array, texts: pa.Array) -> str | None:
+    """The first wording that writes `values` as `texts`; None for the default one, or if none does."""
+    if _same(write(values), texts):
+        return None
+    return next((wording for wording in _candidates(values, texts) if _same(write(values, wording), texts)), None)
+
+
+def _same(left: pa.Array, right: pa.Array) -> bool:
+    return bool(pc.all(pc.equal(left, right)).as_py())
+
+
+def _candidates(values: pa.Array, texts: pa.Array) -> tuple[str, ...]:
+    kind = values.type
+    if pa.types.is_floating(kind):
+        decimals = len(texts[0].as_py().strip().partition(".")[2])
+        return (PLAIN, f".{decimals}f") if 0 < decimals <= 9 else (PLAIN,)
+    if pa.types.is_boolean(kind):
+        return _TRUTHS
+    if pa.types.is_date32(kind):
+        return _DAYS
+    return _MOMENTS if pa.types.is_timestamp(kind) else ()
+
+
+def write(values: pa.Array, wording: str | None = None) -> pa.Array:
+    """Values as texts, null where missing.
+
+    Floats keep a ".0" and as many digits as tell them apart; a wording with fewer decimals than a value has is
+    not used for that batch, so nothing is ever lost in writing.
+    """
+    kind = values.type
+    if pa.types.is_dictionary(kind):
+        return write(values.dictionary_decode(), wording)
+    if pa.types.is_floating(kind):
+        return _write_floats(values, wording)
+    if pa.types.is_boolean(kind):
+        yes, no = (wording or _TRUTHS[0]).split("/")
+        return pc.if_else(values, yes, no)
+    if pa.types.is_temporal(kind) and wording is not None:
+        return _write_times(values, wording)
+    if pa.types.is_null(kind):
+        return pa.nulls(len(values), pa.string())
+    return pc.cast(values, pa.string())
+
+
+def _write_floats(values: pa.Array, wording: str | None) -> pa.Array:
+    if wording is not None and wording.endswith("f"):
+        fixed = _write_fixed(values, int(wording[1:-1]))
+        if fixed is not None:
+            return fixed
+    texts = pc.cast(values, pa.string())
+    if wording == PLAIN:
+        return texts
+    whole = pc.match_substring_regex(texts, r"^-?[0-9]+$")
+    return pc.if_else(whole, pc.binary_join_element_wise(texts, "0", "."), texts)
+
+
+def _write_fixed(values: pa.Array, decimals: int) -> pa.Array | None:
+    try:
+        texts = pc.cast(pc.cast(values, pa.decimal128(38, decimals), safe=False), pa.string())
+    except pa.ArrowInvalid:
+        return None
+    exact = pc.all(pc.equal(pc.cast(texts, values.type), values)).as_py()
+    return texts if exact is not False else None
+
+
+def _write_times(values: pa.Array, wording: str) -> pa.Array:
+    if pa.types.is_timestamp(values.type) and "%S" not in wording:
+        rounded = pc.floor_temporal(values, unit="minute" if "%M" in wording else "day")
+        if pc.all(pc.equal(rounded, values)).as_py() is False:
+            return write(values)
+    return pc.strftime(values, wording)

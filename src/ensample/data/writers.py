@@ -1,0 +1,171 @@
+"""Saving: one writer per format, a batch at a time, to a temporary name that is renamed at the end."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.ipc
+import pyarrow.parquet as pq
+
+from ensample.data import marks
+from ensample.data.readers.arrays import MISSING_SUFFIX, SCHEMA_KEY
+from ensample.data.sources import COMPRESSIONS, compressed, suffixes
+from ensample.data.wording import write
+from ensample.errors import InputError
+
+if TYPE_CHECKING:
+    from ensample.data.dataset import Dataset
+
+_ROWS = 65_536
+
+
+def save(data: Dataset, path: Path) -> Path:
+    """Write a data set to `path` in the format of its suffix, and return the path."""
+    from ensample.storage import write_atomically
+
+    suffix, compression = suffixes(path)
+    if suffix not in _WRITERS:
+        raise InputError(
+            "The suffix of a file says its format.",
+            str(path),
+            repr(suffix or path.name),
+            f"use one of {', '.join(_WRITERS)}, each also with {', '.join(COMPRESSIONS)} behind",
+        )
+
+    def write_file(temporary: Path) -> None:
+        with compressed(temporary, compression) as sink:
+            _WRITERS[suffix](data, sink)
+
+    write_atomically(path, write_file)
+    return path
+
+
+def _delimited(delimiter: str) -> Callable[[Dataset, Any], None]:
+    special = f'[{delimiter}"\r\n]'
+
+    def quoted(texts: pa.Array) -> pa.Array:
+        plain = pc.invert(pc.match_substring_regex(texts, special))
+        if pc.all(plain).as_py() is not False:
+            return texts
+        escaped = pc.replace_substring(texts, '"', '""')
+        return pc.if_else(plain, texts, pc.binary_join_element_wise('"', escaped, '"', ""))
+
+    def save_delimited(data: Dataset, sink: Any) -> None:
+        names = quoted(pa.array(data.names, pa.string())).to_pylist()
+        sink.write((delimiter.join(names) + "\n").encode())
+        fields = list(data.arrow_schema)
+        # A lone empty cell would make an empty line, which readers skip.
+        empty = '""' if len(fields) == 1 else ""
+        gaps = [marks.spelling(field, data.schema) or empty for field in fields]
+        for batch in data.batches(_ROWS):
+            columns = [
+                pc.fill_null(quoted(write(column, marks.wording(field))), gap)
+                for column, field, gap in zip(batch.columns, fields, gaps, strict=True)
+            ]
+            lines = pc.binary_join_element_wise(*columns, delimiter) if len(columns) > 1 else columns[0]
+            _write_lines(lines, sink)
+
+    return save_delimited
+
+
+def _json_lines(data: Dataset, sink: Any) -> None:
+    fields = list(data.arrow_schema)
+    keys = [json.dumps(field.name, ensure_ascii=False) + ": " for field in fields]
+    for batch in data.batches(_ROWS):
+        columns = [
+            pc.binary_join_element_wise(key, pc.fill_null(_json_cells(column, marks.wording(field)), "null"), "")
+            for key, column, field in zip(keys, batch.columns, fields, strict=True)
+        ]
+        body = pc.binary_join_element_wise(*columns, ", ") if len(columns) > 1 else columns[0]
+        _write_lines(pc.binary_join_element_wise("{", body, "}", ""), sink)
+
+
+def _json_cells(column: pa.Array, wording: str | None) -> pa.Array:
+    if pa.types.is_boolean(column.type):
+        return write(column)
+    if pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
+        return write(column, wording)
+    texts = write(column, wording).dictionary_encode()  # each distinct text is escaped once
+    levels = [json.dumps(text, ensure_ascii=False) for text in texts.dictionary.to_pylist()]
+    return pa.array(levels, pa.string()).take(texts.indices)
+
+
+def _write_lines(lines: pa.Array, sink: Any) -> None:
+    whole = pc.binary_join_element_wise(lines, "", "\n")
+    offsets = np.frombuffer(whole.buffers()[1], np.int32)[whole.offset : whole.offset + len(whole) + 1]
+    sink.write(memoryview(whole.buffers()[2])[offsets[0] : offsets[-1]])
+
+
+def _parquet(data: Dataset, sink: Any) -> None:
+    with pq.ParquetWriter(sink, data.arrow_schema, compression="zstd") as writer:
+        for batch in data.batches(16 * _ROWS):
+            writer.write_batch(batch)
+
+
+def _arrow(codec: str | None) -> Callable[[Dataset, Any], None]:
+    def save_arrow(data: Dataset, sink: Any) -> None:
+        options = pa.ipc.IpcWriteOptions(compression=codec, unify_dictionaries=True)
+        with pa.ipc.new_file(sink, data.arrow_schema, options=options) as writer:
+            for batch in _one_dictionary(data):
+                writer.write_batch(batch)
+
+    return save_arrow
+
+
+def _one_dictionary(data: Dataset) -> Iterator[pa.RecordBatch]:
+    """The batches of a data set; those of an Arrow file share one dictionary a column."""
+    if any(pa.types.is_dictionary(kind) for kind in data.arrow_schema.types):
+        yield from data.to_arrow().unify_dictionaries().to_batches(_ROWS)
+    else:
+        yield from data.batches(_ROWS)
+
+
+def _arrow_stream(data: Dataset, sink: Any) -> None:
+    with pa.ipc.new_stream(sink, data.arrow_schema) as writer:
+        for batch in _one_dictionary(data):
+            writer.write_batch(batch)
+
+
+def _npz(data: Dataset, sink: Any) -> None:
+    """One array per column; `x.missing` where x has gaps, and the Arrow types, so that reading restores all."""
+    table = data.to_arrow()
+    arrays: dict[str, np.ndarray] = {}
+    for field, column in zip(table.schema, table.columns, strict=True):
+        arrays[field.name] = _numpy(column)
+        if column.null_count:
+            arrays[field.name + MISSING_SUFFIX] = np.asarray(column.is_null())
+    arrays[SCHEMA_KEY] = np.frombuffer(table.schema.serialize(), np.uint8)
+    packed = io.BytesIO()
+    np.savez_compressed(packed, **arrays)  # type: ignore[arg-type]
+    sink.write(packed.getvalue())
+
+
+def _numpy(column: pa.ChunkedArray) -> np.ndarray:
+    kind = column.type
+    if pa.types.is_integer(kind) or pa.types.is_boolean(kind):
+        column = pc.fill_null(column, pa.scalar(0).cast(kind))
+    elif not pa.types.is_floating(kind) and not pa.types.is_temporal(kind):
+        texts = [write(chunk) for chunk in column.chunks]
+        return np.asarray(pc.fill_null(pa.chunked_array(texts, pa.string()), "").to_pylist(), dtype=np.str_)
+    return np.asarray(column.to_numpy())
+
+
+_WRITERS: dict[str, Callable[[Dataset, Any], None]] = {
+    ".csv": _delimited(","),
+    ".tsv": _delimited("\t"),
+    ".jsonl": _json_lines,
+    ".ndjson": _json_lines,
+    ".parquet": _parquet,
+    ".arrow": _arrow(None),
+    ".feather": _arrow("lz4"),
+    ".ipc": _arrow(None),
+    ".arrows": _arrow_stream,
+    ".npz": _npz,
+}
