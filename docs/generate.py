@@ -16,8 +16,8 @@ settings it has, and the command line takes the same ones as `--set NAME=VALUE`.
 
 {table}
 
-*exact*: right up to rounding. *estimate*: by drawing, and as good as the number of draws. *bound*: never above the truth.
-*where* is sampling under conditions; *mean or mode* is `impute` with that `how`.
+*exact*: right up to rounding. *estimate*: by drawing, and as good as the number of draws. *bound*: never above the
+truth. *where* is sampling under conditions; *mean or mode* is `impute` with that `how`.
 """
 
 KINDS = """# Kinds of field
@@ -28,7 +28,7 @@ A kind turns the values of one field into integer cells and back. It is recognis
 
 COMMANDS = """# Command line
 
-`ensample VERB` and `python -m ensample VERB` are the same. The verbs and options have the names that they have in Python.
+`ensample VERB` and `python -m ensample VERB` are the same. Verbs and options have the names that they have in Python.
 
 | exit code | meaning |
 |---|---|
@@ -37,9 +37,9 @@ COMMANDS = """# Command line
 | 2 | wrong usage |
 | 130 | stopped by Ctrl-C; the last line says how to go on |
 
-Answers go to standard output, notes and progress to standard error. With `--json` standard output holds one JSON object and
-nothing else; an error is an object as well, `{"error": {"rule": ..., "place": ..., "seen": ..., "fix": ...}}`. Numbers that JSON
-cannot say (infinities) are null. Files are written whole or not at all.
+Answers go to standard output, notes and progress to standard error. With `--json` standard output holds one JSON object
+and nothing else; an error is an object as well, `{"error": {"rule": ..., "place": ..., "seen": ..., "fix": ...}}`.
+Numbers that JSON cannot say (infinities) are null. Files are written whole or not at all.
 """
 
 REFERENCE = """::: {path}

@@ -92,7 +92,9 @@ def test_public_names_exist() -> None:
 
 def test_importing_the_package_imports_nothing_heavy() -> None:
     program = "import sys, ensample; print(*sorted(m for m in sys.modules if '.' not in m))"
-    loaded = set(subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split())
+    loaded = set(
+        subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    )
     assert not loaded & {"torch", "numpy", "pyarrow", "lightgbm", "sklearn", "pandas", "polars", "jinja2"}
 
 
@@ -131,7 +133,9 @@ def imports(tree: ast.AST) -> Iterator[tuple[str, int]]:
             yield from ((alias.name, node.lineno) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"line {node.lineno}: relative import"
-            names = [f"{node.module}.{alias.name}" for alias in node.names] if node.module == "ensample" else [node.module]
+            names = (
+                [f"{node.module}.{alias.name}" for alias in node.names] if node.module == "ensample" else [node.module]
+            )
             yield from ((str(name), node.lineno) for name in names)
         else:
             yield from imports(node)
@@ -146,7 +150,9 @@ def test_public_functions_have_docstrings_and_types(path: Path) -> None:
         if isinstance(node, ast.FunctionDef):
             assert node.returns is not None or node.name == "__init__", f"{node.name}: no return type"
             arguments = [a for a in (*node.args.args, *node.args.kwonlyargs) if a.arg not in ("self", "cls")]
-            assert all(a.annotation is not None for a in arguments), f"{node.name}, line {node.lineno}: untyped argument"
+            assert all(a.annotation is not None for a in arguments), (
+                f"{node.name}, line {node.lineno}: untyped argument"
+            )
 
 
 def public(tree: ast.Module | ast.ClassDef) -> Iterator[ast.FunctionDef | ast.ClassDef]:

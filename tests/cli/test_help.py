@@ -32,7 +32,9 @@ def helped(*arguments: str) -> tuple[str, float, set[str]]:
     return done.stdout, float(seconds), set(modules)
 
 
-@pytest.mark.parametrize("arguments", [("--help",), ("--version",), *((verb, "--help") for verb in VERBS)], ids=" ".join)
+@pytest.mark.parametrize(
+    "arguments", [("--help",), ("--version",), *((verb, "--help") for verb in VERBS)], ids=" ".join
+)
 def test_help_imports_nothing_heavy(arguments):
     text, seconds, modules = helped(*arguments)
     assert text.strip()

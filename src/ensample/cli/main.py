@@ -7,7 +7,8 @@ import contextlib
 import os
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ensample import __version__
@@ -100,7 +101,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             build_parser(show.family(family).text).parse_args(arguments)
         args = build_parser().parse_args(arguments)
         console.quiet = args.quiet
-        with contextlib.redirect_stdout(sys.stderr):  # whatever a library prints is no part of the answer
+        # whatever a library prints is no part of the answer
+        with contextlib.redirect_stdout(sys.stderr), noted_warnings(console):
             answer = VERBS[args.verb].run(args, console)
         console.close()
         return say(answer, args.json)
@@ -116,6 +118,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of a pipe (head, less) has gone; that is no error of ours
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return PIPE_CLOSED
+    except Exception as error:
+        console.close()
+        return failed(unforeseen(error), args)
 
 
 def say(answer: Answer, as_json: bool) -> int:
@@ -134,6 +139,23 @@ def failed(error: EnsampleError, args: argparse.Namespace | None) -> int:
         parts = {"rule": error.rule, "place": error.place, "seen": error.seen, "fix": error.fix}
         print(to_json({"error": parts}), flush=True)
     return USER_ERROR
+
+
+def unforeseen(error: Exception) -> EnsampleError:
+    """A mistake that is not the user's, in the same four parts."""
+    return EnsampleError(
+        "This should not happen: it is a mistake in ensample.",
+        seen=f"{type(error).__name__}: {error}",
+        fix="run the command again with --debug, and report what it prints",
+    )
+
+
+@contextlib.contextmanager
+def noted_warnings(console: Console) -> Iterator[None]:
+    """Warnings as notes for people, without file names and line numbers."""
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *where, **more: console.note(f"warning: {message}")
+        yield
 
 
 def interrupted(args: argparse.Namespace | None) -> int:

@@ -1,0 +1,34 @@
+"""The tutorial and the README run as they are printed."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.mark.parametrize("page", ["docs/tutorial.md", "README.md"])
+def test_every_block_of_python_runs(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / page).read_text()
+    names: dict[str, object] = {}
+    for match in re.finditer(r"```python\n(.*?)```", text, re.DOTALL):
+        line = text[: match.start()].count("\n") + 1  # error messages then name the page and its line
+        exec(compile("\n" * line + match.group(1), page, "exec"), names)
+    assert (tmp_path / "adult.ens").stat().st_size > 1000
+    assert (tmp_path / "report.html").stat().st_size > 10_000
+
+
+def test_commands_of_the_readme_parse():
+    import shlex
+
+    from ensample.cli.main import build_parser
+
+    text = (ROOT / "README.md").read_text()
+    commands = re.findall(r"^ensample (.+)$", text, re.MULTILINE)
+    assert len(commands) >= 6
+    for command in commands:
+        build_parser().parse_args(shlex.split(command))
