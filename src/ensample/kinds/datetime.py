@@ -1,0 +1,177 @@
+"""Dates, moments, times of day and durations, also where they are written as text."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ensample.kinds import timeformat
+from ensample.kinds.arrow import is_text, typed, value_type
+from ensample.kinds.base import cannot_be, impossible, wrong_value
+from ensample.kinds.measured import Measured, numerators_of, supported_step
+from ensample.kinds.profile import Profile
+from ensample.kinds.timeformat import TextTrace
+from ensample.kinds.trace import IntegerTrace, integers
+
+UNITS = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000, "day": 1 / 86_400}
+"""Numerators per second."""
+
+_NAMES = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"), (1e-3, "millisecond"), (1e-6, "microsecond"))
+
+
+@dataclass(frozen=True)
+class Datetime(Measured):
+    """A numerator counts the units of the Arrow type since 1970, midnight, or nothing; seconds for texts.
+
+    Arguments:
+        format: how texts are written, see `timeformat`; "" for a column of Arrow times.
+
+    Example:
+        >>> born = Datetime.fit(Profile.of(pa.array(["1969-12-31", "1970-01-02", None])))
+        >>> born.decode(born.encode(pa.array(["1970-01-01"]), "born"), np.random.default_rng(0)).to_pylist()
+        ['1970-01-01']
+    """
+
+    format: str = ""
+
+    name: ClassVar[str] = "datetime"
+
+    @classmethod
+    def recognise(cls, profile: Profile) -> float:
+        """Arrow times, and texts that can be written back from their moments."""
+        if profile.present == 0:
+            return 0.0
+        if pa.types.is_temporal(value_type(profile.dtype)):
+            return 1.0
+        return 0.95 if isinstance(profile.trace, TextTrace) and profile.trace.formats else 0.0
+
+    @classmethod
+    def fit(cls, profile: Profile) -> Self:
+        """Find the unit in which the times differ, then the shape."""
+        if profile.present == 0:
+            raise cannot_be(profile, "datetime", "no value at all", 'leave it to be "constant"')
+        trace, form, second = profile.trace, "", 1.0
+        if isinstance(trace, TextTrace) and trace.formats:
+            form, trace = trace.formats[0], trace.traces[trace.formats[0]]
+        elif pa.types.is_temporal(value_type(profile.dtype)):
+            second = _per_second(value_type(profile.dtype))
+        if not isinstance(trace, IntegerTrace) or trace.low is None or trace.high is None or second == 0:
+            reason = f"values of type {profile.dtype} in no known format of dates"
+            raise cannot_be(profile, "datetime", reason, "write dates as 2024-12-31, or leave the kind to be recognised")
+        if not form and not pa.types.is_temporal(value_type(profile.dtype)):
+            raise cannot_be(profile, "datetime", f"values of type {profile.dtype}", "turn the column into dates first")
+        natural = [round(amount * second) for amount, _ in _NAMES if amount * second >= 1 and amount != 86_400 * 0]
+        step = supported_step(trace.divisor, profile.distinct, natural)
+        return cls._of(profile, trace.low, trace.high, step, {"format": form})
+
+    def _numerators(self, column: pa.Array, field: str) -> tuple[np.ndarray, np.ndarray]:
+        valid = ~column.is_null().to_numpy(zero_copy_only=False)
+        times = column
+        kind = pa.timestamp("s") if self.format else value_type(self.type)
+        if is_text(column.type) and self.format:
+            times = timeformat.read(column, self.format)
+        try:
+            times = times.cast(kind) if times.type != kind else times
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+            times = _one_by_one(column, kind)
+        lost = valid & times.is_null().to_numpy(zero_copy_only=False)
+        if lost.any():
+            row = int(np.argmax(lost))
+            wanted = self.format.removeprefix(timeformat.BARE) or str(kind)
+            rule = f"Values must be dates or times of the form {wanted}."
+            raise wrong_value(rule, field, row, column[row].as_py(), "correct the value or make it missing")
+        return np.where(valid, integers(_filled(times), field), 0), valid
+
+    def _values(self, cells: np.ndarray, valid: np.ndarray) -> pa.Array:
+        whole = np.where(valid, numerators_of(cells, self.low, self.step).view(np.int64), 0)
+        mask = ~valid
+        if self.format:
+            texts = timeformat.write(pa.array(whole).cast(pa.timestamp("s")), self.format)
+            return typed(pc.if_else(pa.array(valid), texts, pa.scalar(None, pa.string())), self.type)
+        kind = value_type(self.type)
+        narrow = pa.types.is_date32(kind) or pa.types.is_time32(kind)
+        numbers = pa.array(whole.astype(np.int32) if narrow else whole, mask=mask)
+        return typed(numbers.cast(kind), self.type)
+
+    def _numerator(self, value: Any, field: str) -> float | int:
+        kind = pa.timestamp("s") if self.format else value_type(self.type)
+        try:
+            if isinstance(value, str) and self.format:
+                found = timeformat.read(pa.array([value]), self.format)
+                if found.null_count == 0:
+                    return int(integers(found)[0])
+            return int(integers(_moment(value, kind))[0])
+        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError) as error:
+            fix = f"write it like {self._text(0)}"
+            raise impossible(field, f"{value!r} is not a date or time of this field", fix) from error
+
+    def _bounds(self) -> tuple[int, int]:
+        kind = value_type(self.type)
+        if self.format:
+            day = 86_400
+            return (0, day - 1) if "%Y" not in self.format else (-62_135_596_800, 253_402_300_799)
+        if pa.types.is_time(kind):
+            return 0, round(86_400 * UNITS[kind.unit]) - 1
+        if pa.types.is_date32(kind):
+            return -719_162, 2_932_896  # years 1 to 9999
+        return super()._bounds()
+
+    def _text(self, cell: int) -> str:
+        one = self._values(np.array([cell]), np.array([True]))
+        return str(one.cast(pa.string())[0]) if not pa.types.is_duration(one.type) else str(one[0])
+
+    def describe(self) -> str:
+        """Range, unit of steps, format."""
+        second = 1.0 if self.format else _per_second(value_type(self.type))
+        amount, unit = next(((a, n) for a, n in _NAMES if self.step % max(1, round(a * second)) == 0), (0, "nanosecond"))
+        count = round(self.step / (amount * second)) if amount else self.step
+        step = f"{unit}s" if count == 1 else f"steps of {count} {unit}s"
+        written = f", written {self.format.removeprefix(timeformat.BARE)}" if self.format else ""
+        return f"{self.span_text()}, in {step}{written}{self._extras()}"
+
+
+def _per_second(kind: pa.DataType) -> float:
+    if pa.types.is_date32(kind):
+        return UNITS["day"]
+    if pa.types.is_date64(kind):
+        return UNITS["ms"]
+    return UNITS.get(getattr(kind, "unit", ""), 0)
+
+
+def _filled(times: pa.Array) -> pa.Array:
+    """Times with 1970 for nulls."""
+    if times.null_count == 0:
+        return times
+    narrow = pa.types.is_date32(times.type) or pa.types.is_time32(times.type)
+    return times.cast(pa.int32() if narrow else pa.int64()).fill_null(0)
+
+
+def _one_by_one(texts: pa.Array, kind: pa.DataType) -> pa.Array:
+    """Texts read as times where that is possible, null elsewhere; a slow path for columns with a mistake in them."""
+    found = []
+    for text in texts.to_pylist():
+        try:
+            found.append(_moment(text, kind)[0].as_py())
+        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
+            found.append(None)
+    return pa.array(found, kind)
+
+
+def _moment(value: Any, kind: pa.DataType) -> pa.Array:
+    """One wished value as an Arrow array of a time type."""
+    if isinstance(value, np.datetime64 | np.timedelta64):
+        return pa.array([value]).cast(kind)
+    if isinstance(value, str):
+        if pa.types.is_time(kind):
+            return pa.array([datetime.time.fromisoformat(value)]).cast(kind)
+        if pa.types.is_timestamp(kind) and kind.tz:
+            return pc.assume_timezone(pa.array([value]).cast(pa.timestamp(kind.unit)), kind.tz)
+        return pa.array([value]).cast(pa.timestamp("us")).cast(kind)
+    if isinstance(value, datetime.date) and not isinstance(value, datetime.datetime):
+        return pa.array([value], pa.date32()).cast(pa.timestamp("us")).cast(kind)
+    return pa.array([value]).cast(kind)

@@ -1,0 +1,176 @@
+"""Which kind each column is: recognised, or as the user says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, get_type_hints
+
+import pyarrow as pa
+
+from ensample.data.schema import FORMAT, Field, Schema
+from ensample.errors import FormatError, InputError
+from ensample.kinds.arrow import type_from_text
+from ensample.kinds.base import Kind
+from ensample.kinds.boolean import Boolean
+from ensample.kinds.category import Category
+from ensample.kinds.constant import Constant
+from ensample.kinds.datetime import Datetime
+from ensample.kinds.identifier import Identifier
+from ensample.kinds.number import Number
+from ensample.kinds.profile import MOST_LEVELS, Profile, profiles
+
+if TYPE_CHECKING:
+    from ensample.data.dataset import Dataset
+
+TABLE: dict[str, type[Any]] = {
+    kind.name: kind for kind in (Constant, Boolean, Datetime, Identifier, Number, Category)
+}
+"""Name of a kind -> its class. Of two kinds that are equally sure the first one is taken."""
+
+
+def guess(dataset: Dataset, kinds: Mapping[str, str] | None = None) -> Schema:
+    """The schema of a data set, in one pass over its batches.
+
+    Levels, bounds and resolution are exact over all rows; shapes (skew, spikes, hard bounds) are read off a random
+    sample of at most 50,000 rows.
+
+    Arguments:
+        dataset: the records; may be larger than memory.
+        kinds: field -> name of a kind, where the guess would be wrong.
+
+    Raises:
+        InputError: a field or a kind is unknown, or the column cannot be that kind.
+    """
+    wished = dict(kinds or {})
+    _check_wishes(wished, tuple(dataset.names))
+    first = dataset.batches()
+    start = next(first, None)
+    if start is None:
+        table = dataset.to_arrow()
+        found = profiles(table.schema, ())
+    else:
+        found = profiles(start.schema, (batch for part in ((start,), first) for batch in part))
+    missing = getattr(dataset, "missing", None) or {}
+    listed = []
+    for name, profile in found.items():
+        kind = fit_profile(wished.get(name), profile)
+        listed.append(Field(name, str(profile.dtype), kind, missing.get(name, "")))
+    return Schema(tuple(listed))
+
+
+def recognised(profile: Profile) -> type[Any]:
+    """The kind that is surest of the column.
+
+    Raises:
+        InputError: no kind knows values of this type.
+    """
+    sure = {name: kind.recognise(profile) for name, kind in TABLE.items()}
+    best = max(sure, key=lambda name: sure[name])
+    if sure[best] > 0:
+        return TABLE[best]
+    if profile.distinct is None and isinstance(profile.dtype, pa.DataType):
+        return Identifier  # more texts than can be levels
+    raise InputError(
+        "A column must hold numbers, texts, truths or times.",
+        f"column {profile.name!r}",
+        str(profile.dtype),
+        "leave the column out, or turn it into several plain columns",
+    )
+
+
+def fit_profile(kind: str | None, profile: Profile) -> Kind:
+    """Fit the kind of this name, or the one that is recognised."""
+    chosen: type[Any] = recognised(profile) if kind is None else TABLE[kind]
+    fitted: Kind = chosen.fit(profile)
+    return fitted
+
+
+def fit_kind(kind: str | None, column: pa.ChunkedArray | pa.Array, name: str = "column") -> Kind:
+    """Fit one column in memory.
+
+    Example:
+        >>> fit_kind(None, pa.array(["b", "a", "b", None])).describe()
+        '2 levels: a, b; may be missing'
+    """
+    return fit_profile(kind, Profile.of(column, name))
+
+
+def _check_wishes(wished: Mapping[str, str], names: tuple[str, ...]) -> None:
+    for field, kind in wished.items():
+        if field not in names:
+            near = get_close_matches(str(field), names, n=3) or list(names[:8])
+            fix = f"choose from {', '.join(near)}"
+            raise InputError("A field that is given a kind must be in the data.", "kinds", repr(field), fix)
+        if kind not in TABLE:
+            fix = f"choose from {', '.join(sorted(TABLE))}"
+            raise InputError("A kind must be one that exists.", f"kinds, field {field!r}", repr(kind), fix)
+
+
+def schema_from_plain(facts: Mapping[str, Any]) -> Schema:
+    """Inverse of `Schema.to_plain`: every value is checked, and a kind is looked up in `TABLE`, never imported.
+
+    Raises:
+        FormatError: the facts are not a schema, or are written by a newer version.
+    """
+    version = facts.get("format") if isinstance(facts, Mapping) else None
+    if not isinstance(version, int) or not isinstance(facts.get("fields"), list):
+        raise _damaged("schema", "no format or no fields")
+    if version > FORMAT:
+        fix = "read it with a newer version of ensample"
+        raise FormatError(f"A schema must be of format {FORMAT} or older.", "schema", f"format {version}", fix)
+    return Schema(tuple(_field(entry) for entry in facts["fields"]))
+
+
+def _field(entry: Any) -> Field:
+    if not isinstance(entry, Mapping) or not all(isinstance(entry.get(k), str) for k in ("name", "dtype", "missing")):
+        raise _damaged("schema", "a field without name, type or spelling of missing")
+    name = entry["name"]
+    kind = TABLE.get(entry.get("kind", ""))
+    if kind is None:
+        raise _damaged(f"schema, field {name!r}", f"the kind {entry.get('kind')!r}")
+    type_from_text(entry["dtype"])
+    return Field(name, entry["dtype"], _restored(kind, entry.get("measured"), name), entry["missing"])
+
+
+def _restored(kind: type[Any], measured: Any, field: str) -> Kind:
+    wanted = [f.name for f in fields(kind)]
+    if not isinstance(measured, Mapping) or sorted(measured) != sorted(wanted):
+        raise _damaged(f"schema, field {field!r}", f"other facts than those of a {kind.name}")
+    hints = get_type_hints(kind)
+    checked = {name: _checked(measured[name], str(hints[name]), f"schema, field {field!r}, {name}") for name in wanted}
+    restored: Kind = kind(**checked)
+    type_from_text(checked["dtype"])
+    return restored
+
+
+_PLAIN: dict[str, tuple[type, ...]] = {
+    str(bool): (bool,),
+    str(int): (int,),
+    str(float): (int, float),
+    str(str): (str,),
+    str(int | None): (int, type(None)),
+    str(float | None): (int, float, type(None)),
+    str(str | None): (str, type(None)),
+    str(tuple[int, ...]): (int,),
+    str(tuple[str, ...]): (str,),
+}
+
+
+def _checked(value: Any, hint: str, place: str) -> Any:
+    """The value, if it is of the type that the kind declares."""
+    allowed = _PLAIN[hint]
+    items = value if hint.startswith("tuple") else [value]
+    if not isinstance(items, list) or not all(isinstance(item, allowed) for item in items):
+        raise _damaged(place, repr(value)[:80])
+    if bool not in allowed and any(isinstance(item, bool) for item in items):
+        raise _damaged(place, repr(value)[:80])
+    return tuple(items) if hint.startswith("tuple") else value
+
+
+def _damaged(place: str, seen: str) -> FormatError:
+    return FormatError("A stored schema must be whole.", place, seen, "write it anew")
+
+
+__all__ = ["MOST_LEVELS", "TABLE", "fit_kind", "fit_profile", "guess", "recognised", "schema_from_plain"]

@@ -1,0 +1,305 @@
+"""Identifiers: values that tell rows apart and nothing else. They are made afresh, never learned, never copied."""
+
+from __future__ import annotations
+
+import re
+import string
+from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ensample.events import Discrete, Span
+from ensample.kinds.arrow import is_number, is_text, plain, type_from_text, typed, value_type
+from ensample.kinds.base import Ranges, Rule, cannot_be, impossible, never_seen, priced
+from ensample.kinds.profile import Profile
+from ensample.kinds.records import ABSENT
+from ensample.kinds.trace import FloatTrace, IntegerTrace
+
+UUID = r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$"
+
+NAMES = r"(^|[^a-z])(id|ids|uid|uuid|guid|key|index|idx|identifier|number|no|nr|num|serial|rownames|unnamed)([^a-z]|$)|[a-z]ID$|Id$"
+"""Names of columns that speak for an identifier."""
+
+FEWEST_ROWS = 20
+"""A shorter column is never taken for an identifier by itself."""
+
+MOST_SHAPES = 64
+
+_CLASSES = {"9": string.digits, "A": string.ascii_uppercase, "a": string.ascii_lowercase, "h": "0123456789abcdef"}
+
+
+@dataclass(frozen=True)
+class Identifier:
+    """Nothing is learned but the form: no span, or one that tells whether the value is missing.
+
+    Arguments:
+        dtype: Arrow type of the column, as text.
+        form: "sequence" (goes on after the last), "integer" (any in the range), "uuid", or "text".
+        low, high: range of the integers, or of the digits of a sequence of texts.
+        shapes: forms of texts: "9", "A", "a" stand for any digit, capital, small letter, and a character after a
+            backslash for itself; in a sequence the run of "#" holds the number.
+        weights: how often each shape occurs.
+        prose: whether the texts look like words rather than codes.
+        missing: whether some rows are missing.
+        unseen: probability of missing where it never was.
+
+    Example:
+        >>> codes = Identifier.fit(Profile.of(pa.array([f"AB-{i:04}" for i in range(1, 100)])))
+        >>> codes.decode(np.zeros((2, 0), np.int64), np.random.default_rng(0)).to_pylist()
+        ['AB-0100', 'AB-0101']
+    """
+
+    dtype: str
+    form: str
+    low: int
+    high: int
+    shapes: tuple[str, ...]
+    weights: tuple[int, ...]
+    prose: bool
+    missing: bool
+    unseen: float
+
+    name: ClassVar[str] = "identifier"
+
+    @classmethod
+    def recognise(cls, profile: Profile) -> float:
+        """Values that nearly never repeat and are not a measurement."""
+        if profile.present < FEWEST_ROWS or _distinct_share(profile) < 0.95:
+            return 0.0
+        kind = value_type(profile.dtype)
+        if is_text(kind):
+            return 0.9
+        bounds = _whole_bounds(profile)
+        return 0.9 if bounds is not None and _tells_nothing(profile, *bounds) else 0.0
+
+    @classmethod
+    def fit(cls, profile: Profile) -> Self:
+        """Find the form."""
+        kind = value_type(profile.dtype)
+        common = {"dtype": str(profile.dtype), "missing": profile.missing > 0, "unseen": never_seen(profile)}
+        if profile.present == 0:
+            raise cannot_be(profile, "identifier", "no value at all", 'leave it to be "constant"')
+        if is_text(kind):
+            return cls(**_text_form(profile), **common)
+        bounds = _whole_bounds(profile)
+        if bounds is None:
+            raise cannot_be(profile, "identifier", f"values of type {profile.dtype}", "use whole numbers or texts")
+        low, high = bounds
+        form = "sequence" if _dense(profile, low, high) else "integer"
+        return cls(form=form, low=low, high=high, shapes=(), weights=(), prose=False, **common)
+
+    @cached_property
+    def type(self) -> pa.DataType:
+        """Arrow type of the column."""
+        return type_from_text(self.dtype)
+
+    def spans(self, field: str) -> tuple[Span, ...]:
+        """None, or whether the value is missing."""
+        return (Span(field, Discrete(2)),) if self.missing else ()
+
+    def encode(self, column: pa.Array, field: str) -> np.ndarray:
+        """0 for a value, 1 for missing. [rows, 0 or 1]"""
+        if not self.missing:
+            return np.zeros((len(column), 0), np.int64)
+        return plain(column).is_null().to_numpy(zero_copy_only=False).astype(np.int64)[:, None]
+
+    def decode(self, table: np.ndarray, rng: np.random.Generator) -> pa.Array:
+        """Fresh values in the form of the column."""
+        gone = table[:, 0] != 0 if self.missing else np.zeros(len(table), dtype=bool)
+        made = self._made(int((~gone).sum()), rng)
+        place = pa.array(np.where(gone, 0, np.cumsum(~gone) - 1), mask=gone)
+        return typed(made.take(place) if len(made) else pa.nulls(len(table), made.type), self.type)
+
+    def _made(self, rows: int, rng: np.random.Generator) -> pa.Array:
+        if self.form == "uuid":
+            return _uuids(rows, rng, upper=bool(self.low))
+        if self.form == "text":
+            return _texts(rows, rng, self.shapes, self.weights)
+        if not self.shapes:
+            return self._integers(rows, rng)
+        before, run, after = re.split("(#+)", self.shapes[0])
+        numbers = pa.array(np.arange(self.high + 1, self.high + 1 + rows)).cast(pa.string())
+        padded = pc.utf8_lpad(numbers, width=len(run), padding="0")
+        return pc.binary_join_element_wise(pa.scalar(_bare(before)), padded, pa.scalar(_bare(after)), "")
+
+    def _integers(self, rows: int, rng: np.random.Generator) -> pa.Array:
+        kind = value_type(self.type)
+        most = np.iinfo(kind.to_pandas_dtype()).max if pa.types.is_integer(kind) else 2**53
+        if self.form == "sequence" and self.high + rows <= most:
+            return pa.array([self.high + 1 + i for i in range(rows)] if self.high > 2**62 else
+                            np.arange(self.high + 1, self.high + 1 + rows))
+        made = _distinct(rows, rng, self.low, self.high)
+        return pa.array(made)
+
+    def log_volume(self, column: pa.Array, field: str) -> np.ndarray:
+        """The price of a missing value where the column never had one; the values themselves carry no price."""
+        gone = plain(column).is_null().to_numpy(zero_copy_only=False)
+        return priced(self.unseen, gone & (not self.missing))
+
+    def limits(self, rule: Rule, field: str) -> tuple[Ranges, ...]:
+        """Only missing can be asked for."""
+        if rule.values == (None,) and self.missing:
+            return (((1, 1),),)
+        fix = 'leave the field out of the condition, or read it with kinds={"' + field + '": "category"}'
+        raise impossible(field, "an identifier: its values are made afresh, not learned", fix)
+
+    def present(self) -> Ranges | None:
+        """A value."""
+        return ((0, 0),) if self.missing else None
+
+    def describe(self) -> str:
+        """The form, and that it is not learned."""
+        if self.form == "uuid":
+            shown = "UUIDs"
+        elif self.form == "text":
+            sort = "free text, nearly all different" if self.prose else "codes"
+            shown = f"{sort}, such as {_texts(1, np.random.default_rng(0), self.shapes, self.weights)[0].as_py()!r}"
+        elif self.form == "sequence":
+            shown = f"sequence, goes on after {self.high}"
+        else:
+            shown = f"integers, {self.low} to {self.high}"
+        note = "made up letter by letter" if self.prose else "made afresh"
+        return f"{shown}: not learned, {note}" + ("; may be missing" if self.missing else "")
+
+
+def _distinct_share(profile: Profile) -> float:
+    """Share of distinct values among the non-missing rows; of the sample where there are too many to count."""
+    if profile.distinct is not None:
+        return profile.distinct / profile.present
+    return pc.count_distinct(profile.sample).as_py() / len(profile.sample)
+
+
+def _whole_bounds(profile: Profile) -> tuple[int, int] | None:
+    """Lowest and highest integer of a column of whole numbers, or None."""
+    trace = profile.trace
+    if isinstance(trace, FloatTrace):
+        grid = trace.grid
+        trace = grid.trace if grid is not None and grid.digits == 0 and grid.exact else None
+    kind = value_type(profile.dtype)
+    if not isinstance(trace, IntegerTrace) or not is_number(kind) or pa.types.is_decimal(kind):
+        return None
+    return None if trace.low is None or trace.high is None else (trace.low, trace.high)
+
+
+def _dense(profile: Profile, low: int, high: int) -> bool:
+    """Whether the integers nearly fill their range."""
+    return profile.present * _distinct_share(profile) > 0.5 * (high - low + 1)
+
+
+def _tells_nothing(profile: Profile, low: int, high: int) -> bool:
+    """Whether distinct integers are a sequence, are called an identifier, or are spread evenly over a vast range."""
+    if _distinct_share(profile) < 0.99:
+        return False
+    if _dense(profile, low, high) or re.search(NAMES, profile.name, re.IGNORECASE if profile.name.islower() else 0):
+        return True
+    share = (np.sort(profile.sample.to_numpy(zero_copy_only=False).astype(np.float64)) - low) / max(high - low, 1)
+    uniform = (np.arange(len(share)) + 0.5) / len(share)
+    return high - low > 10**9 and bool(np.abs(share - uniform).max() < 1.63 / np.sqrt(len(share)))  # Kolmogorov, 1 %
+
+
+def _text_form(profile: Profile) -> dict[str, object]:
+    """Form, range and shapes of a column of texts."""
+    texts = profile.sample.to_pylist()
+    if all(re.match(UUID, text) for text in texts):
+        return {**_form("uuid"), "low": int(any(c.isupper() for c in texts[0]))}
+    if (found := _numbered(texts)) is not None:
+        return found
+    by_shape: dict[str, list[str]] = {}
+    for text in texts:
+        by_shape.setdefault(_shape(text), []).append(text)
+    frequent = Counter({shape: len(rows) for shape, rows in by_shape.items()}).most_common(MOST_SHAPES)
+    shapes = tuple(_template(by_shape[shape]) for shape, _ in frequent)
+    words = float(np.mean([" " in text.strip() for text in texts]))
+    return {**_form("text"), "shapes": shapes, "weights": tuple(n for _, n in frequent), "prose": words > 0.5}
+
+
+def _form(form: str) -> dict[str, object]:
+    return {"form": form, "low": 0, "high": 0, "shapes": (), "weights": (), "prose": False}
+
+
+def _numbered(texts: list[str]) -> dict[str, object] | None:
+    """The form of texts that are one prefix, a running number, one suffix."""
+    parts = [re.fullmatch(r"(.*?)(\d{1,18})(\D*)", text, re.DOTALL) for text in texts]
+    if any(part is None for part in parts):
+        return None
+    found = [part.groups() for part in parts if part is not None]
+    before, after = {f[0] for f in found}, {f[2] for f in found}
+    numbers = [int(f[1]) for f in found]
+    width = min(len(f[1]) for f in found)
+    same_written = all(len(f[1]) == max(width, len(str(n))) for f, n in zip(found, numbers, strict=True))
+    if len(before) > 1 or len(after) > 1 or not same_written or len(set(numbers)) < 0.5 * (max(numbers) - min(numbers)):
+        return None
+    shape = _quoted(before.pop()) + "#" * width + _quoted(after.pop())
+    return {**_form("sequence"), "low": min(numbers), "high": max(numbers), "shapes": (shape,), "weights": (1,)}
+
+
+def _quoted(text: str) -> str:
+    return "".join("\\" + c for c in text)
+
+
+def _bare(shape: str) -> str:
+    return shape[1::2]
+
+
+def _shape(text: str) -> str:
+    """Classes of the characters; long texts by their beginning."""
+    return "".join("9" if c.isdigit() else "A" if c.isupper() else "a" if c.islower() else c for c in text[:200])
+
+
+def _template(texts: list[str]) -> str:
+    """What texts of one shape share: a letter or digit that is the same in five or more of them stands for itself."""
+    columns = [set(column) for column in zip(*(text[:200] for text in texts), strict=True)]
+    fixed = len(texts) >= 5
+    parts = []
+    for letter, met in zip(_shape(texts[0]), columns, strict=True):
+        if letter in "9Aa" and not (fixed and len(met) == 1):
+            parts.append(letter)
+        else:
+            parts.append("\\" + (next(iter(met)) if len(met) == 1 else letter))
+    return "".join(parts)
+
+
+def _texts(rows: int, rng: np.random.Generator, shapes: tuple[str, ...], weights: tuple[int, ...]) -> pa.Array:
+    """Texts of these shapes with random letters and digits."""
+    shares = np.array(weights) / sum(weights)
+    chosen = rng.choice(len(shapes), rows, p=shares)
+    made = np.empty(rows, dtype=object)
+    for number in np.unique(chosen):
+        place = np.flatnonzero(chosen == number)
+        parts = re.findall(r"\\.|[9Aa]", shapes[number], re.DOTALL)
+        letters = [
+            np.full(len(place), part[1]) if part[0] == "\\" else rng.choice(list(_CLASSES[part]), len(place))
+            for part in parts
+        ]
+        joined = np.zeros(len(place), "U1")
+        for letter in letters:
+            joined = np.char.add(joined, letter)
+        made[place] = joined
+    return pa.array(made, pa.string())
+
+
+def _uuids(rows: int, rng: np.random.Generator, *, upper: bool) -> pa.Array:
+    """Random UUIDs of version 4 (RFC 9562)."""
+    octets = rng.integers(0, 256, (rows, 16), np.uint8)
+    octets[:, 6] = octets[:, 6] & 0x0F | 0x40
+    octets[:, 8] = octets[:, 8] & 0x3F | 0x80
+    texts = pa.array([row.tobytes().hex() for row in octets], pa.string())
+    dashed = pc.replace_substring_regex(texts, r"^(.{8})(.{4})(.{4})(.{4})(.{12})$", r"\1-\2-\3-\4-\5")
+    return pc.utf8_upper(dashed) if upper else dashed
+
+
+def _distinct(rows: int, rng: np.random.Generator, low: int, high: int) -> np.ndarray:
+    """Distinct integers of the range, in random order; repeated only if there are more rows than integers."""
+    if high - low < 4 * rows:
+        pool = np.arange(low, high + 1)
+        return rng.permutation(np.resize(pool, max(rows, len(pool))))[:rows]
+    kind = np.uint64 if high > 2**63 - 1 else np.int64
+    made = np.zeros(0, kind)
+    while len(made) < rows:
+        made = np.unique(np.r_[made, rng.integers(low, high, rows, kind, endpoint=True)])
+    return np.asarray(rng.permutation(made)[:rows])

@@ -1,0 +1,245 @@
+"""Numbers: integers, floats and decimals, on the grid that is found in the data."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ensample.kinds.arrow import decimals, is_number, is_text, typed, value_type
+from ensample.kinds.base import cannot_be, impossible, wrong_value
+from ensample.kinds.measured import Measured, numerators_of, supported_step
+from ensample.kinds.profile import Profile
+from ensample.kinds.trace import FloatTrace, IntegerTrace, from_grid, integers
+
+FINE_CELLS = {"float64": 2**44, "float32": 2**28, "float16": 2**16}
+"""Cells across the range of a float column without a grid, by its precision."""
+
+FINE_BITS = {"float64": 30, "float32": 23, "float16": 10}
+"""Binary digits kept of a float column whose values span too many orders of magnitude for equal steps."""
+
+
+@dataclass(frozen=True)
+class Number(Measured):
+    """A number is numerator / 10^digits (`bits` = 0), or a float rounded to `bits` binary digits after the first.
+
+    Arguments:
+        digits: decimals of the grid; negative for steps of tens, hundreds, ...
+        bits: significant binary digits, 0 for a grid of equal steps.
+        storage: precision in which floats are rounded last: "float64", "float32" or "float16"; "" for others.
+        rounded: whether values of the training column were changed by at most half a cell to lie on the grid.
+
+    Example:
+        >>> carats = Number.fit(Profile.of(pa.array([0.23, 0.21, 0.61, 1.0, 0.7, 1.25])))
+        >>> carats.encode(pa.array([0.61]), "carat").tolist()
+        [[40]]
+        >>> carats.decode(np.array([[40]]), np.random.default_rng(0)).to_pylist()
+        [0.61]
+    """
+
+    digits: int = 0
+    bits: int = 0
+    storage: str = ""
+    rounded: bool = False
+
+    name: ClassVar[str] = "number"
+
+    @classmethod
+    def recognise(cls, profile: Profile) -> float:
+        """Any column of numbers with at least three values."""
+        kind = profile.dtype
+        if not is_number(kind) or profile.present == 0:
+            return 0.0
+        return 0.8 if profile.distinct is None or profile.distinct > 2 else 0.4
+
+    @classmethod
+    def fit(cls, profile: Profile) -> Self:
+        """Find the grid, then the shape on it."""
+        if not is_number(value_type(profile.dtype)):
+            raise cannot_be(profile, "number", f"values of type {profile.dtype}", "turn the column into numbers first")
+        if profile.present == 0:
+            raise cannot_be(profile, "number", "no value at all", 'leave it to be "constant"')
+        trace = profile.trace
+        if isinstance(trace, FloatTrace):
+            return cls._of_floats(profile, trace)
+        assert isinstance(trace, IntegerTrace) and trace.low is not None and trace.high is not None
+        step = supported_step(trace.divisor, profile.distinct, _POWERS)
+        digits = value_type(profile.dtype).scale if pa.types.is_decimal(value_type(profile.dtype)) else 0
+        return cls._of(profile, trace.low, trace.high, step, {"digits": digits})
+
+    @classmethod
+    def _of_floats(cls, profile: Profile, trace: FloatTrace) -> Self:
+        grid = trace.grid
+        if grid is not None and grid.trace.low is not None and grid.trace.high is not None:
+            step = supported_step(grid.trace.divisor, profile.distinct, _POWERS)
+            facts = {"digits": grid.digits, "storage": np.dtype(grid.storage).name, "rounded": not grid.exact}
+            return cls._of(profile, grid.trace.low, grid.trace.high, step, facts)
+        storage = "float32" if trace.single else trace.storage
+        digits = _fine_digits(profile, trace, storage)
+        if digits is not None:
+            low, high = (round(Decimal(end).scaleb(digits)) for end in (trace.low, trace.high))
+            return cls._of(profile, low, high, 1, {"digits": digits, "storage": storage, "rounded": True})
+        bits = FINE_BITS[storage]
+        ends = _ordered(np.array([trace.low, trace.high]), bits)
+        facts = {"bits": bits, "storage": storage, "rounded": storage != "float32"}
+        return cls._of(profile, int(ends[0]), int(ends[1]), 1, facts)
+
+    def _numerators(self, column: pa.Array, field: str) -> tuple[np.ndarray, np.ndarray]:
+        valid = ~column.is_null().to_numpy(zero_copy_only=False)
+        column = _as_number(column, field)
+        if pa.types.is_decimal(column.type) and not (
+            pa.types.is_decimal(self.type) and column.type.scale == self.digits
+        ):
+            column = column.cast(pa.float64())
+        if pa.types.is_floating(column.type):
+            values = column.fill_null(0).to_numpy(zero_copy_only=False).astype(np.float64)
+            _refuse_infinite(values, field)
+            return self._of_float_values(values), valid
+        filled = column.fill_null(0) if column.null_count else column
+        if self.storage or (self.digits and not pa.types.is_decimal(column.type)):
+            return self._of_float_values(filled.to_numpy(zero_copy_only=False).astype(np.float64)), valid
+        return integers(filled, field), valid
+
+    def _of_float_values(self, values: np.ndarray) -> np.ndarray:
+        if self.bits:
+            return _ordered(values, self.bits)
+        return np.rint(values * 10.0**self.digits if self.digits >= 0 else values / 10.0**-self.digits)
+
+    def _values(self, cells: np.ndarray, valid: np.ndarray) -> pa.Array:
+        dtype, mask = self.type, ~valid
+        plain_type = value_type(dtype)
+        if self.storage:
+            return typed(pa.array(self._floats(cells), mask=mask), dtype)
+        whole = numerators_of(cells, self.low, self.step)
+        if pa.types.is_decimal(plain_type):
+            return typed(decimals(whole.view(np.int64), valid, plain_type), dtype)
+        if pa.types.is_uint64(plain_type):
+            return typed(pa.array(np.where(valid, whole, 0), mask=mask), dtype)
+        return typed(pa.array(np.where(valid, whole.view(np.int64), 0), mask=mask), dtype)
+
+    def _floats(self, cells: np.ndarray) -> np.ndarray:
+        """Values of cells in the precision of the column; beyond the largest float, the largest float."""
+        if self.bits:
+            values = _unordered(cells + self.low, self.bits)
+        else:
+            values = from_grid(self.low + cells.astype(np.float64) * self.step, self.digits, self.storage)
+        kind = value_type(self.type)
+        target = np.float64 if pa.types.is_float64(kind) else np.float32
+        most = np.finfo(np.float16 if pa.types.is_float16(kind) else target).max
+        finite = np.nan_to_num(values, nan=0.0, posinf=float(most), neginf=-float(most))
+        return np.asarray(finite.astype(target))
+
+    def _numerator(self, value: Any, field: str) -> float | int:
+        if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | Decimal | np.number):
+            raise impossible(field, f"{value!r} is not a number", "give a number, a set of numbers, or a range")
+        if self.bits:
+            return int(_ordered(np.array([float(value)]), self.bits)[0])
+        exact = Decimal(repr(float(value))) if isinstance(value, float | np.floating) else Decimal(int(value))
+        exact = value if isinstance(value, Decimal) else exact
+        if not exact.is_finite():
+            return float(exact)
+        scaled = exact.scaleb(self.digits)
+        return int(scaled) if scaled == scaled.to_integral_value() else float(scaled)
+
+    def _any_cell_will_do(self) -> bool:
+        return self.rounded or self.bits > 0
+
+    def _wall_below(self, cells: np.ndarray) -> int | None:
+        """Zero is a wall where no value is below it and many are near it."""
+        wall = super()._wall_below(cells)
+        if wall is not None or self.bits or self.low < 0 or len(cells) == 0:
+            return wall
+        zero = -(self.low // self.step)
+        return zero if -zero <= 0.05 * (float(np.median(cells)) - zero) else None
+
+    def _bounds(self) -> tuple[int, int]:
+        kind = value_type(self.type)
+        if pa.types.is_integer(kind):
+            limits = np.iinfo(kind.to_pandas_dtype())
+            return int(limits.min), int(limits.max)
+        if pa.types.is_decimal(kind) and kind.precision < 19:
+            return 1 - 10**kind.precision, 10**kind.precision - 1
+        if self.bits:
+            most = _ordered(np.array([np.finfo(self.storage).max]), self.bits)[0]
+            return -int(most), int(most)
+        return super()._bounds()
+
+    def _text(self, cell: int) -> str:
+        if self.bits:
+            return f"{_unordered(np.array([cell + self.low]), self.bits)[0]:.6g}"
+        numerator = self.low + cell * self.step
+        if self.rounded:
+            return f"{numerator / 10.0**self.digits:.6g}"
+        return f"{numerator / 10**self.digits:.{self.digits}f}" if self.digits > 0 else str(numerator * 10**-self.digits)
+
+    def describe(self) -> str:
+        """The sort of number, its range, its step."""
+        kind = value_type(self.type)
+        sort = "integer" if pa.types.is_integer(kind) else "decimal" if pa.types.is_decimal(kind) else "number"
+        return f"{sort}, {self.span_text()}{self._step_text()}{self._extras()}"
+
+    def _step_text(self) -> str:
+        if self.bits:
+            return f", {self.bits * math.log10(2):.0f} significant digits kept"
+        step = Decimal(self.step).scaleb(-self.digits)
+        if self.rounded and self.step == 1:
+            return f", no step found, kept to {step:.0e}"
+        return "" if step == 1 else f", in steps of {step.normalize():f}"
+
+
+_POWERS = tuple(10**power for power in range(1, 19))
+
+
+def _as_number(column: pa.Array, field: str) -> pa.Array:
+    if is_number(column.type):
+        return column
+    if pa.types.is_boolean(column.type):
+        return column.cast(pa.int64())
+    if pa.types.is_null(column.type):
+        return column.cast(pa.float64())
+    if is_text(column.type):
+        readable = pc.fill_null(pc.match_substring_regex(column, r"^\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*$"), True)
+        if pc.all(readable).as_py() or len(column) == 0:
+            return pc.utf8_trim_whitespace(column).cast(pa.float64())
+        row = pc.index(readable, False).as_py()
+        raise wrong_value("A number field needs numbers.", field, row, column[row].as_py(), "correct the value")
+    raise wrong_value("A number field needs numbers.", field, 0, str(column.type), "turn the column into numbers")
+
+
+def _refuse_infinite(values: np.ndarray, field: str) -> None:
+    finite = np.isfinite(values)
+    if not finite.all():
+        row = int(np.argmin(finite))
+        raise wrong_value("Numbers must be finite.", field, row, float(values[row]), "make it missing")
+
+
+def _fine_digits(profile: Profile, trace: FloatTrace, storage: str) -> int | None:
+    """Decimals of the finest equal steps worth keeping, or None where small values would drown in them."""
+    largest = max(abs(trace.low), abs(trace.high))
+    step = max((trace.high - trace.low) / FINE_CELLS[storage], largest / 2**52)
+    if not (1e-290 < step < 1e290):
+        return None
+    digits = -math.ceil(math.log10(step))
+    sizes = np.abs(profile.sample.to_numpy(zero_copy_only=False).astype(np.float64))
+    sizes = sizes[sizes > 0]
+    small = float(np.quantile(sizes, 0.01)) if len(sizes) else 1.0
+    return digits if 10.0**-digits <= small * (1e-6 if storage == "float64" else 1e-3) else None
+
+
+def _ordered(values: np.ndarray, bits: int) -> np.ndarray:
+    """Integers in the order of the floats, equally many per power of two: int64 [rows]; 0 is 0."""
+    code = np.abs(values).astype(np.float64).view(np.int64)
+    drop = 52 - bits
+    code = (code + (1 << (drop - 1)) >> drop) if drop else code
+    return np.where(values < 0, -code, code)
+
+
+def _unordered(codes: np.ndarray, bits: int) -> np.ndarray:
+    """Inverse of `_ordered`, float64 [rows]."""
+    values = (np.abs(codes) << (52 - bits)).view(np.float64)
+    return np.where(codes < 0, -values, values)
