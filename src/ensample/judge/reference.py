@@ -1,0 +1,94 @@
+"""The real side of every comparison, worked out once and shared by all models that are judged against it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import pyarrow as pa
+
+from ensample.errors import InputError
+from ensample.judge.frame import Coding, Frame
+
+if TYPE_CHECKING:
+    from ensample.data.schema import Schema
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Most rows a side that each measure looks at; stated beside the numbers."""
+
+    two_sample: int = 10_000
+    pairs: int = 10_000
+    utility: int = 10_000
+    neighbours: int = 4_000
+    copies: int = 10_000
+    relations: int = 10_000
+
+
+class Reference:
+    """Training rows, held-out rows, and what the measures work out about them.
+
+    Arguments:
+        train: the rows that the models learned from (or a sample of them).
+        test: rows held out from learning.
+        schema: the fields; constants and identifiers are not judged.
+        targets: columns to predict in the usefulness measure; chosen when None.
+        sizes: most rows that each measure looks at.
+        seed: of every random choice here.
+
+    Raises:
+        InputError: fewer than 20 rows on one of the sides.
+    """
+
+    def __init__(
+        self,
+        train: pa.Table,
+        test: pa.Table,
+        schema: Schema,
+        *,
+        targets: tuple[str, ...] | None = None,
+        sizes: Sizes | None = None,
+        seed: int = 0,
+    ) -> None:
+        for name, table in (("training rows", train), ("held-out rows", test)):
+            if table.num_rows < 20:
+                raise InputError(
+                    "Judging needs at least 20 training rows and 20 held-out rows.",
+                    name,
+                    f"{table.num_rows} rows",
+                    "hold out a larger share of the data",
+                )
+        self.train_table, self.test_table, self.schema = train, test, schema
+        self.targets, self.sizes, self.seed = targets, sizes or Sizes(), seed
+        self.coding = Coding.fit(train, schema)
+        self.train: Frame = self.coding.frame(train)
+        self.test: Frame = self.coding.frame(test)
+        self._known: dict[Any, Any] = {}
+
+    def once(self, build: Callable[..., T], *arguments: int) -> T:
+        """The result of `build(self, *arguments)`, computed at the first call and kept."""
+        key = (build, arguments)
+        if key not in self._known:
+            self._known[key] = build(self, *arguments)
+        return self._known[key]  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True)
+class Made:
+    """Rows that a model made: as they are, and coded like the real ones."""
+
+    table: pa.Table
+    frame: Frame
+
+    @classmethod
+    def of(cls, reference: Reference, table: pa.Table) -> Made:
+        """Code made rows. Raises InputError if there are fewer than 20 or a column is missing."""
+        if table.num_rows < 20:
+            raise InputError(
+                "Judging needs at least 20 made rows.", "made rows", f"{table.num_rows} rows", "sample more rows"
+            )
+        return cls(table, reference.coding.frame(table))

@@ -1,0 +1,199 @@
+"""Usefulness: whether a predictor trained on made rows predicts real ones as well as one trained on real rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+
+from ensample.errors import InputError
+from ensample.judge.discovery import relations
+from ensample.judge.frame import Column, Frame
+from ensample.judge.measure import DRAWS, Measure, resamples, spread
+from ensample.judge.reference import Made, Reference
+from ensample.judge.relations import Depends
+from ensample.judge.twosample import weighted_auc
+
+CLASSES = 12
+NAMES = (
+    "target",
+    "label",
+    "class",
+    "outcome",
+    "income",
+    "price",
+    "value",
+    "churn",
+    "default",
+    "status",
+    "response",
+    "score",
+)
+"""A column whose name ends in one of these is what people want to predict, unless it cannot be predicted at all."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """What a predictor reached on held-out rows: skill (R2, or 2 AUC - 1) with its replicates, and what to show."""
+
+    skill: float
+    draws: np.ndarray
+    shown: dict[str, float]
+
+
+def utility(reference: Reference, made: Made) -> tuple[Measure, ...]:
+    """Train on made rows, test on real ones (Esteban et al., 2017), as a share of what training on real rows gives.
+
+    Gradient boosting on equal numbers of rows for each target. Skill is R2 for a number, 2 AUC - 1 for a category (one
+    class against the rest, weighted by frequency). First the mean share over the targets, then each target.
+    """
+    real = reference.once(_real_scores)
+    if not real:
+        return ()
+    out, ratios, replicates = [], [], []
+    for target, best in real.items():
+        score = _score(reference, made.frame, target)
+        out.append(_measure(reference, reference.test.columns[target], score, best))
+        if best.skill > 0.02:
+            ratios.append(score.skill / best.skill)
+            replicates.append(score.draws / np.maximum(best.draws, 0.01))
+    if ratios:
+        value, draws = float(np.mean(ratios)), np.mean(replicates, axis=0)
+        low, high = spread(value, draws)
+        words = f"a predictor trained on made rows keeps {value:.1%} of the skill of one trained on real rows"
+        parts = {m.name: r for m, r in zip(out, ratios, strict=False)}
+        how = f"paired bootstrap of {len(reference.test):,} held-out rows"
+        out.insert(0, Measure("usefulness", value, low, high, "higher", 1.0, words, how, parts=parts, draws=draws))
+    return tuple(out)
+
+
+def _measure(reference: Reference, column: Column, score: Score, best: Score) -> Measure:
+    shown, wanted = next(iter(score.shown.items())), next(iter(best.shown.values()))
+    draws = score.draws if column.is_number else (score.draws + 1) / 2
+    low, high = spread(shown[1], draws)
+    words = f"predicting {column.name}: {shown[0]} {shown[1]:.3f} when trained on made rows, {wanted:.3f} on real rows"
+    parts = {**score.shown, **{f"{k} of real": v for k, v in best.shown.items()}}
+    how = f"bootstrap of {len(reference.test):,} held-out rows"
+    name = f"{shown[0]} of {column.name}"
+    return Measure(name, shown[1], low, high, "higher", wanted, words, how, parts=parts, draws=draws)
+
+
+def _real_scores(reference: Reference) -> dict[int, Score]:
+    return {target: _score(reference, reference.train, target) for target in reference.once(targets)}
+
+
+def _score(reference: Reference, learn: Frame, target: int) -> Score:
+    count = min(reference.sizes.utility, len(reference.train))
+    learn = learn.sample(count, reference.seed + 2)
+    test = reference.test.sample(reference.sizes.utility, reference.seed)
+    x, y, x_test, y_test = *_split(learn, target), *_split(test, target)
+    weights = resamples(len(y_test), reference.seed)
+    number = reference.test.columns[target].is_number
+    codes = [k - (k > target) for k in reference.test.categories if k != target]
+    shared = {"categorical_features": codes or None, "early_stopping": False, "random_state": reference.seed}
+    if number:
+        if len(y) < 2:
+            return Score(0.0, np.zeros(DRAWS), {"R2": 0.0})
+        guess = HistGradientBoostingRegressor(**shared).fit(x, y).predict(x_test)
+        value = r2(y_test, guess, np.ones((1, len(y_test))))[0]
+        return Score(float(value), r2(y_test, guess, weights), {"R2": float(value)})
+    if len(np.unique(y)) < 2:
+        return Score(0.0, np.zeros(DRAWS), {"AUC": 0.5, "accuracy": float((y_test == (y[0] if len(y) else -1)).mean())})
+    rounds = 100 if len(np.unique(y)) == 2 else 50
+    model = HistGradientBoostingClassifier(max_iter=rounds, **shared).fit(x, y)
+    share = model.predict_proba(x_test)
+    value = mean_auc(y_test, model.classes_, share, np.ones((1, len(y_test))))[0]
+    accuracy = float((model.classes_[share.argmax(1)] == y_test).mean())
+    draws = 2 * mean_auc(y_test, model.classes_, share, weights) - 1
+    return Score(float(2 * value - 1), draws, {"AUC": float(value), "accuracy": accuracy})
+
+
+def _split(frame: Frame, target: int) -> tuple[np.ndarray, np.ndarray]:
+    y = frame.matrix[:, target]
+    known = ~np.isnan(y)
+    return np.delete(frame.matrix, target, axis=1)[known], y[known]
+
+
+def r2(truth: np.ndarray, guess: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Coefficient of determination under each row of weights, [draws]."""
+    total = weights.sum(1)
+    middle = weights @ truth / total
+    wide = weights @ truth**2 / total - middle**2
+    left = weights @ (truth - guess) ** 2 / total
+    return np.asarray(1 - left / np.maximum(wide, 1e-300))
+
+
+def mean_auc(truth: np.ndarray, classes: np.ndarray, share: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Area under the ROC curve of each class against the rest, weighted by how frequent it is, [draws]."""
+    total, mass = np.zeros(len(weights)), 0.0
+    present = np.unique(truth)
+    for level in present[1:] if len(present) == 2 else present:
+        place = np.flatnonzero(classes == level)
+        score = share[:, place[0]] if len(place) else np.zeros(len(truth))
+        yes = truth == level
+        total += yes.mean() * weighted_auc(score[~yes], score[yes], weights[:, ~yes], weights[:, yes])
+        mass += yes.mean()
+    return np.asarray(total / mass) if mass else np.full(len(weights), 0.5)
+
+
+def targets(reference: Reference) -> tuple[int, ...]:
+    """Positions of the columns to predict: those that were named, else at most one category and one number.
+
+    Of each sort the one that people want to predict by its name, if it can be predicted at all, else the one that a
+    small tree predicts best without its being fixed by the others. Raises InputError for a name that cannot be one.
+    """
+    frame = reference.train
+    if reference.targets is not None:
+        return tuple(_named(frame, name) for name in reference.targets)
+    if len(frame.columns) < 2:
+        return ()
+    small = frame.sample(4_000, reference.seed)
+    fixed = {r.target for r in reference.once(relations) if isinstance(r, Depends) and r.full}
+    ranked: dict[bool, list[tuple[float, int]]] = {True: [], False: []}
+    for j, column in enumerate(frame.columns):
+        skill = 0.0 if j in fixed else _tree_skill(small, j)
+        if 0.05 < skill < 0.995:
+            wanted = any(column.name.lower().replace(" ", "_").split(".")[-1].endswith(word) for word in NAMES)
+            ranked[column.is_number].append((skill + wanted, j))
+    return tuple(max(found)[1] for found in (ranked[False], ranked[True]) if found)
+
+
+def _named(frame: Frame, name: str) -> int:
+    fine = name in frame.names and (frame.columns[frame.names.index(name)].levels is None or _classes(frame, name) >= 2)
+    if not fine:
+        raise InputError(
+            "A target is a column of the table that varies and is not an identifier.",
+            f"target {name!r}",
+            "no such column among those judged",
+            f"name one of {', '.join(frame.names[:8])}",
+        )
+    return frame.names.index(name)
+
+
+def _classes(frame: Frame, name: str) -> int:
+    values = frame.columns[frame.names.index(name)].values
+    return len(np.unique(values[~np.isnan(values)]))
+
+
+def _tree_skill(frame: Frame, target: int) -> float:
+    """How much better than a constant a small tree predicts the column on the other half of the rows."""
+    x, y = _split(frame, target)
+    x = np.nan_to_num(x, nan=-1e9)
+    half = len(y) // 2
+    if half < 50:
+        return 0.0
+    learn, test = slice(0, half), slice(half, None)
+    if frame.columns[target].is_number:
+        if len(np.unique(y)) < 8:
+            return 0.0
+        tree = DecisionTreeRegressor(min_samples_leaf=20, random_state=0).fit(x[learn], y[learn])
+        return float(r2(y[test], tree.predict(x[test]), np.ones((1, len(y[test]))))[0])
+    levels, counts = np.unique(y, return_counts=True)
+    if not 2 <= len(levels) <= CLASSES or counts.min() < 5:
+        return 0.0
+    tree = DecisionTreeClassifier(min_samples_leaf=20, random_state=0).fit(x[learn], y[learn])
+    base = float((y[test] == levels[counts.argmax()]).mean())
+    right = float((tree.predict(x[test]) == y[test]).mean())
+    return (right - base) / max(1 - base, 1e-9)
