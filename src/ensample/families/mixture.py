@@ -1,0 +1,154 @@
+"""Mixtures of Gaussian and categorical components, learned by expectation maximisation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from ensample.errors import InputError
+from ensample.events import Batch, Mixed
+from ensample.families.base import Statistics
+from ensample.families.mixture_components import (
+    Components,
+    Layout,
+    Prepared,
+    expected_statistics,
+    log_prior,
+    most_likely,
+    prepare,
+)
+from ensample.families.mixture_covariance import structure_named
+from ensample.families.mixture_model import MixtureDistribution
+from ensample.families.mixture_start import starting_components
+from ensample.kinds.records import Records
+
+LADDER = (1, 2, 4, 8, 16, 32, 64)
+"""Numbers of components that are tried when none is given."""
+
+_SAMPLE = 20_000
+_TRIAL_STEPS = 20
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """p(x) = sum_k weight_k N(numbers of x; mean_k, covariance_k) prod_j Categorical(class_j of x; table_kj).
+
+    Learned by EM on additive statistics (Dempster, Laird and Rubin 1977). A missing or non-existing coordinate is
+    integrated out exactly (Ghahramani and Jordan 1994). Every number stands for its whole cell: its statistics are the
+    expectation over a uniform value inside the cell, so that no component ever gets narrower than a cell.
+
+    Arguments:
+        components: how many; None tries 1, 2, 4, ... 64 on a sample and takes the best on held-out rows of it.
+        covariance: "full", "tied", "diagonal" or "spherical".
+        smoothing: class probabilities are as if each component had seen this many more rows with the overall shares.
+        ridge: variance added to every number, in units of the column's (standardised) variance.
+        tolerance: learning stops when a step gains less than this, in nats per record.
+        steps: most passes over the records.
+
+    Raises:
+        InputError: an argument is out of its range.
+
+    Example:
+        >>> Mixture(components=8, covariance="diagonal")
+        Mixture(components=8, covariance='diagonal', smoothing=1.0, ridge=1e-06, tolerance=0.0001, steps=200)
+    """
+
+    components: int | None = None
+    covariance: str = "full"
+    smoothing: float = 1.0
+    ridge: float = 1e-6
+    tolerance: float = 1e-4
+    steps: int = 200
+
+    name: ClassVar[str] = "mixture"
+    distribution: ClassVar[type[MixtureDistribution]] = MixtureDistribution
+
+    def __post_init__(self) -> None:
+        structure_named(self.covariance)
+        _at_least("components", 1 if self.components is None else self.components, 1)
+        _at_least("steps", self.steps, 1)
+        _at_least("tolerance", self.tolerance, 0.0)
+        _at_least("smoothing", self.smoothing, 1e-6)
+        _at_least("ridge", self.ridge, 1e-12)
+
+    def refuses(self, event: Mixed, given: Mixed | None) -> str | None:
+        """Accepts every mixed event."""
+        return None if isinstance(event, Mixed) else "a mixture needs a table of fields"
+
+    def start(self, records: Records, seed: int) -> MixtureDistribution:
+        """From clusters of a sample, and if the number of components is free, the best number of them.
+
+        Raises:
+            InputError: there are no records.
+        """
+        if len(records) == 0:
+            raise InputError("A mixture needs at least one record.", "the training data", "0 rows", "add rows")
+        sample = records.sample(_SAMPLE, seed)
+        if self.components is not None:
+            return self._begin(sample, self.components, seed)
+        return self._chosen(sample, seed)
+
+    def prepare(self, current: MixtureDistribution, batch: Batch) -> Prepared:
+        """A batch sorted by what is known in each row, encoded once for all steps."""
+        return prepare(current.layout, current.layout.join(batch), self.ridge)
+
+    def summarize(self, current: MixtureDistribution, batch: Batch) -> Statistics:
+        """The E step on one batch."""
+        return self.summarize_prepared(current, self.prepare(current, batch))
+
+    def summarize_prepared(self, current: MixtureDistribution, prepared: Prepared) -> Statistics:
+        """The E step on one prepared batch."""
+        return expected_statistics(current.structure, current.components, prepared)
+
+    def update(self, current: MixtureDistribution, statistics: Statistics) -> MixtureDistribution:
+        """The M step."""
+        components = most_likely(current.structure, current.components, statistics, self.smoothing)
+        return MixtureDistribution(current.event, current.given, current.structure, components)
+
+    def log_prior(self, current: MixtureDistribution) -> float:
+        """Log prior of the class probabilities: EM raises the log-likelihood plus this."""
+        return log_prior(current.components, self.smoothing)
+
+    def restore(
+        self, event: Mixed, given: Mixed | None, arrays: dict[str, Tensor], facts: dict[str, Any]
+    ) -> MixtureDistribution:
+        """Inverse of `MixtureDistribution.arrays`."""
+        columns = Layout.of(event, given).classes
+        components = Components(
+            arrays["log_weights"],
+            arrays["means"],
+            arrays["covariances"],
+            {j: arrays[f"table.{j}"] for j in columns},
+            {j: arrays[f"share.{j}"] for j in columns},
+        )
+        return MixtureDistribution(event, given, structure_named(self.covariance), components)
+
+    def _begin(self, sample: Records, k: int, seed: int) -> MixtureDistribution:
+        structure, layout = structure_named(self.covariance), Layout.of(sample.event, sample.given)
+        generator = torch.Generator().manual_seed(seed)
+        joint = layout.join(sample.batch())
+        components = starting_components(structure, layout, joint, k, self.smoothing, generator)
+        return MixtureDistribution(sample.event, sample.given, structure, components)
+
+    def _chosen(self, sample: Records, seed: int) -> MixtureDistribution:
+        learn, held = sample.split(0.2, seed)
+        held = held if len(held) else learn
+        best, most = self._begin(learn, 1, seed), -float("inf")
+        for k in LADDER:
+            current = self._begin(learn, k, seed)
+            prepared = self.prepare(current, learn.batch())
+            for _ in range(_TRIAL_STEPS):
+                current = self.update(current, self.summarize_prepared(current, prepared))
+            score = float(current.log_prob(held.batch()).mean())
+            if score <= most:
+                break
+            best, most = current, score
+        return best
+
+
+def _at_least(name: str, value: float, least: float) -> None:
+    if not value >= least:
+        raise InputError("An option must be in its range.", name, str(value), f"choose {least} or more")

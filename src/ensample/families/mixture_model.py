@@ -1,0 +1,121 @@
+"""A fitted mixture: scores, samples, completes and expects."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import torch
+from torch import Generator, Tensor
+
+from ensample.events import Batch, Limit, Mixed, unknown
+from ensample.families.base import Distribution, Guarantee
+from ensample.families.mixture_components import Components, Layout, by_pattern, joint_log_density
+from ensample.families.mixture_conditionals import complete_pattern
+from ensample.families.mixture_covariance import Covariance
+from ensample.families.mixture_expectations import expect_pattern
+
+CHUNK = 2**22
+"""Rows are handled in parts such that rows x components x numbers stays below this."""
+
+
+class MixtureDistribution(Distribution):
+    """p(x) = sum over k of weight_k N(numbers; mean_k, covariance_k) prod Categorical(class; table_k).
+
+    Over given and modelled spans jointly; with given fields, `p(x | given) = p(x, given) / p(given)`.
+    """
+
+    measure: ClassVar = "density"
+    guarantees: ClassVar[dict[str, Guarantee]] = {"sample": "exact", "log_prob": "exact", "draw": "exact"}
+
+    def __init__(self, event: Mixed, given: Mixed | None, structure: Covariance, components: Components) -> None:
+        self.event, self.given, self.structure, self.components = event, given, structure, components
+        self.layout = Layout.of(event, given)
+
+    def log_prob(self, batch: Batch, offset: Tensor | float = 0.0) -> Tensor:
+        """Exact log-density [rows] float64 of `event.values(cells, offset)`; unset coordinates are integrated out.
+
+        `offset` (a number, or [rows, spans]) in (-1/2, 1/2) moves the modelled numbers inside their cells.
+        """
+        rows = max(1, CHUNK // (len(self.components) * max(1, len(self.layout.event))))
+        parts = []
+        for start in range(0, len(batch), rows):
+            part = slice(start, start + rows)
+            parts.append(self._log_prob(batch.take(part), offset[part] if isinstance(offset, Tensor) else offset))
+        return torch.cat(parts) if parts else torch.zeros(0, dtype=torch.float64)
+
+    def _log_prob(self, batch: Batch, offset: Tensor | float) -> Tensor:
+        joint = self.layout.join(batch)
+        values = self.layout.event.values(joint.cells)
+        values[:, self.layout.start :] = self.event.values(batch.cells, offset)
+        total = self.log_joint(values, joint).logsumexp(1)
+        if batch.cond is None:
+            return total
+        joint.mask[:, self.layout.start :] = False
+        return total - self.log_joint(values, joint).logsumexp(1)
+
+    def log_joint(self, values: Tensor, joint: Batch) -> Tensor:
+        """Log of `weight * p(known coordinates)` [rows, k] of each row and component."""
+        total = values.new_empty(len(values), len(self.components))
+        numbers = self.layout.numbers
+        for rows, mask in by_pattern(joint.mask):
+            known = [i for i, j in enumerate(numbers) if mask[j]]
+            at = torch.tensor([numbers[i] for i in known], dtype=torch.int64)
+            codes = {j: joint.cells[rows, j] for j in self.layout.classes if mask[j]}
+            total[rows] = joint_log_density(
+                self.structure,
+                self.components,
+                values[rows[:, None], at],
+                torch.tensor(known, dtype=torch.int64),
+                codes,
+            )
+        return total
+
+    def sample(self, n: int, generator: Generator, cond: Batch | None = None) -> Batch:
+        """N new records; with `cond` one for each of its rows."""
+        return self.draw(unknown(n, self.event, cond), generator)[0]
+
+    def draw(self, batch: Batch, generator: Generator, limits: Sequence[Limit] = ()) -> tuple[Batch, Tensor]:
+        """Fill unset coordinates; see `Draws.draw`.
+
+        Evidence and limits on classes are exact (weight 0), and so are limits on numbers if the covariance is diagonal
+        or spherical, or if only one number is limited. Several limited numbers with full or tied covariance are drawn
+        one after the other, each inside its limit; the weight is what the later ones had to be cut by.
+        """
+        joint = self.layout.join(batch)
+        bounds = {limit.column + self.layout.start: limit for limit in limits}
+        cells, mask = joint.cells.clone(), joint.mask.clone()
+        weight = torch.zeros(len(joint), dtype=torch.float64)
+        for rows in self._chunks(joint):
+            cells[rows], mask[rows], weight[rows] = complete_pattern(self, joint.take(rows), bounds, generator)
+        return self.layout.part(Batch(cells, mask), batch.cond), weight
+
+    def expect(self, batch: Batch, limits: Sequence[Limit] = ()) -> tuple[Tensor, Tensor]:
+        """Conditional means (numbers, as cell positions) and most probable classes; see `Expects.expect`.
+
+        Limits on classes are honoured exactly. A limit on a number is honoured by cutting that number's distribution in
+        each component; with full covariance the other numbers then follow through the weights of the components alone.
+        """
+        joint = self.layout.join(batch)
+        bounds = {limit.column + self.layout.start: limit for limit in limits}
+        values = torch.zeros(joint.cells.shape, dtype=torch.float64)
+        mask = joint.mask.clone()
+        for rows in self._chunks(joint):
+            values[rows], mask[rows] = expect_pattern(self, joint.take(rows), bounds)
+        return values[:, self.layout.start :], mask[:, self.layout.start :]
+
+    def _chunks(self, joint: Batch) -> list[Tensor]:
+        """Row numbers of parts with one pattern each."""
+        size = max(1, CHUNK // (len(self.components) * max(1, len(self.layout.event))))
+        return [part for rows, _ in by_pattern(joint.mask) for part in torch.split(rows, size)]
+
+    def arrays(self) -> dict[str, Tensor]:
+        """Weights, means, covariances, tables."""
+        own = self.components
+        return {
+            "log_weights": own.log_weights,
+            "means": own.means,
+            "covariances": own.covariances,
+            **{f"table.{j}": table for j, table in own.tables.items()},
+            **{f"share.{j}": share for j, share in own.shares.items()},
+        }

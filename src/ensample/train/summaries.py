@@ -1,0 +1,144 @@
+"""The summaries engine: learning from additive sufficient statistics (EM, counts).
+
+Each step passes over all records once: `summarize` every batch, add the statistics up, `update` once. That is EM for
+families with latent variables (Dempster, Laird and Rubin 1977) and plain counting for those without. Because statistics
+add, records may stream from disk, and the state between steps is nothing but the distribution itself.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from ensample.errors import TrainingError
+from ensample.families.base import Distribution, Statistics, SummaryFamily
+from ensample.kinds.records import Records
+from ensample.train.run import Progress, Run
+
+PART = "summaries"
+"""Name of the part of a run that holds the state after the last whole step."""
+
+KEEP_BYTES = 2**30
+"""Prepared batches are kept in memory up to this size; later ones are prepared anew in every step."""
+
+
+@runtime_checkable
+class Prepares(Protocol):
+    """A summary family that turns a batch, once, into what its steps look at."""
+
+    def prepare(self, current: Any, batch: Any) -> Any:
+        """What `summarize_prepared` wants; has `nbytes`, the memory that it will take."""
+        ...
+
+    def summarize_prepared(self, current: Any, prepared: Any) -> Statistics:
+        """Like `summarize`."""
+        ...
+
+
+@runtime_checkable
+class Penalised(Protocol):
+    """A summary family whose update maximises the likelihood times a prior."""
+
+    def log_prior(self, current: Any) -> float:
+        """Log prior density of the parameters, nats."""
+        ...
+
+
+def fit_by_summaries(family: SummaryFamily, records: Records, seed: int, run: Run, batch: int = 65_536) -> Distribution:
+    """Summarize and update until the objective rises by less than `family.tolerance` nats a record, or time is up.
+
+    The objective is the mean log-likelihood, plus the log prior of the parameters over the number of records if the
+    family has one. The state is kept in `run` after every step, so a run that was killed goes on from there and ends
+    with the same bits. KeyboardInterrupt ends learning with the last whole step.
+
+    Arguments:
+        family: what learns.
+        records: in memory or memory-mapped; a memory map is read batch by batch in every step.
+        seed: of the starting point.
+        run: its clock, its folder, its reports. A step is also an epoch.
+        batch: rows in one call of `summarize`.
+
+    Raises:
+        TrainingError: the likelihood is not finite.
+    """
+    current, step, before, finished = _begin(family, records, seed, run)
+    passes = _Passes(family, records, batch)
+    try:
+        while not finished and step < family.steps and not run.clock.over(steps=step, epochs=step):
+            began = run.clock.seconds
+            statistics = passes.total(current)
+            objective = _objective(family, current, statistics)
+            current = family.update(current, statistics)
+            step += 1
+            finished = objective - before < family.tolerance
+            before = objective
+            run.keep(PART, current.arrays(), _facts(current, step, before, finished))
+            seconds = max(run.clock.seconds - began, 1e-9)
+            share = max(step / family.steps, run.clock.share(steps=step, epochs=step))
+            left = min(seconds * (family.steps - step), run.clock.budget.seconds - run.clock.seconds)
+            run.report(Progress("EM", min(share, 1.0), -objective, len(records) / seconds, max(left, 0.0)))
+    except KeyboardInterrupt:
+        pass  # `current` is the last whole step
+    return current
+
+
+def _begin(family: SummaryFamily, records: Records, seed: int, run: Run) -> tuple[Distribution, int, float, bool]:
+    kept = run.kept(PART)
+    if kept is None:
+        return family.start(records, seed), 0, -math.inf, False
+    arrays, facts = kept
+    current = family.restore(records.event, records.given, arrays, facts["facts"])
+    before = -math.inf if facts["objective"] is None else float.fromhex(facts["objective"])
+    return current, facts["step"], before, facts["finished"]
+
+
+def _facts(current: Distribution, step: int, objective: float, finished: bool) -> dict[str, Any]:
+    return {"facts": current.facts(), "step": step, "objective": objective.hex(), "finished": finished}
+
+
+def _objective(family: SummaryFamily, current: Distribution, statistics: Statistics) -> float:
+    total = float(statistics["log_prob"])
+    if isinstance(family, Penalised):
+        total += family.log_prior(current)
+    if not math.isfinite(total):
+        raise TrainingError(
+            "The log-likelihood of the training records must be finite.",
+            type(family).__name__,
+            str(total),
+            "look for values far outside the rest, or allow fewer components",
+        )
+    return total / float(statistics["rows"])
+
+
+class _Passes:
+    """Sums of statistics over all records, with as many prepared batches kept as fit."""
+
+    def __init__(self, family: SummaryFamily, records: Records, batch: int) -> None:
+        self.family, self.records, self.batch = family, records, batch
+        self.prepared: list[Any] = []
+        self.room = KEEP_BYTES if type(records.table) is np.ndarray else 0
+
+    def total(self, current: Distribution) -> Statistics:
+        """Statistics of all records, added in their order."""
+        total: Statistics = {}
+        for part in self._parts(current):
+            for name, value in part.items():
+                total[name] = total[name] + value if name in total else value
+        return total
+
+    def _parts(self, current: Distribution) -> Iterator[Statistics]:
+        family = self.family
+        if not isinstance(family, Prepares):
+            yield from (family.summarize(current, rows) for rows in self.records.batches(self.batch))
+            return
+        for prepared in self.prepared:
+            yield family.summarize_prepared(current, prepared)
+        for start in range(len(self.prepared) * self.batch, len(self.records), self.batch):
+            prepared = family.prepare(current, self.records.batch(slice(start, start + self.batch)))
+            self.room -= prepared.nbytes
+            if self.room >= 0:
+                self.prepared.append(prepared)
+            yield family.summarize_prepared(current, prepared)
