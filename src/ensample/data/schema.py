@@ -20,12 +20,16 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Field:
-    """One column: its name, its Arrow type as text, its fitted kind, and the text that stands for a missing value."""
+    """One column: its name, its Arrow type as text, its fitted kind, and how its values are written.
+
+    `missing` is the text that stands for a missing value, `wording` the form of the others (see `data.wording`).
+    """
 
     name: str
     dtype: str
     kind: Kind
     missing: str = ""
+    wording: str = ""
 
 
 @dataclass(frozen=True, repr=False)
@@ -89,15 +93,16 @@ class Schema:
 
     def to_plain(self) -> dict[str, Any]:
         """As JSON values; `ensample.kinds.schema_from_plain` is the inverse."""
-        listed = [
-            {"name": f.name, "dtype": f.dtype, "missing": f.missing, "kind": f.kind.name, "measured": _measured(f.kind)}
-            for f in self.fields
-        ]
-        return {"format": FORMAT, "fields": listed}
+        return {"format": FORMAT, "fields": [_plain(field) for field in self.fields]}
 
     def save(self, path: str | Path) -> None:
         """Write as a JSON file. Raises FormatError if that cannot be done."""
         write_json(Path(path), self.to_plain())
+
+
+def _plain(field: Field) -> dict[str, Any]:
+    written = {"name": field.name, "dtype": field.dtype, "missing": field.missing, "wording": field.wording}
+    return {**written, "kind": field.kind.name, "measured": _measured(field.kind)}
 
 
 def _measured(kind: Kind) -> dict[str, Any]:

@@ -28,6 +28,14 @@ def plain(column: pa.Array | pa.ChunkedArray) -> pa.Array:
     return column
 
 
+def is_missing(column: pa.Array) -> np.ndarray:
+    """Which rows are null, bool [rows]; of a dictionary also those whose level is null."""
+    gone: np.ndarray = pc.is_null(column).to_numpy(zero_copy_only=False)
+    if pa.types.is_dictionary(column.type) and column.dictionary.null_count:
+        gone = gone | is_missing(column.dictionary_decode())
+    return gone
+
+
 def value_type(dtype: pa.DataType) -> pa.DataType:
     """The type of the values themselves: that of the dictionary where there is one."""
     return dtype.value_type if pa.types.is_dictionary(dtype) else dtype
@@ -35,12 +43,12 @@ def value_type(dtype: pa.DataType) -> pa.DataType:
 
 def is_text(dtype: pa.DataType) -> bool:
     """Whether values are text."""
-    return pa.types.is_string(dtype) or pa.types.is_large_string(dtype) or pa.types.is_string_view(dtype)
+    return bool(pa.types.is_string(dtype) or pa.types.is_large_string(dtype) or pa.types.is_string_view(dtype))
 
 
 def is_number(dtype: pa.DataType) -> bool:
     """Whether values are integers, floats or decimals."""
-    return pa.types.is_integer(dtype) or pa.types.is_floating(dtype) or pa.types.is_decimal(dtype)
+    return bool(pa.types.is_integer(dtype) or pa.types.is_floating(dtype) or pa.types.is_decimal(dtype))
 
 
 def typed(values: pa.Array, dtype: pa.DataType) -> pa.Array:
@@ -52,7 +60,7 @@ def typed(values: pa.Array, dtype: pa.DataType) -> pa.Array:
         )
     if pa.types.is_float16(dtype):
         filled = values.fill_null(0.0).to_numpy(zero_copy_only=False).astype(np.float16)
-        return pa.array(filled, mask=values.is_null().to_numpy(zero_copy_only=False))
+        return pa.array(filled, mask=is_missing(values))
     return values.cast(dtype)
 
 

@@ -12,7 +12,6 @@ import pyarrow as pa
 from ensample.errors import InputError
 from ensample.events import Span
 from ensample.kinds.profile import Profile
-from ensample.kinds.records import ABSENT
 
 Ranges = tuple[tuple[int, int], ...]
 """A union of inclusive ranges of cells or classes."""
@@ -43,7 +42,11 @@ class Kind(Protocol):
     """
 
     name: ClassVar[str]
-    unseen: float
+
+    @property
+    def unseen(self) -> float:
+        """Probability of a value never seen."""
+        ...
 
     @classmethod
     def recognise(cls, profile: Profile) -> float:
@@ -63,16 +66,22 @@ class Kind(Protocol):
         """Cells [rows, spans] int64, `records.ABSENT` where there is none. Raises InputError naming field and row."""
         ...
 
-    def decode(self, table: np.ndarray, rng: np.random.Generator) -> pa.Array:
-        """Inverse of `encode`, with the type of the training column."""
+    def decode(self, table: np.ndarray, rng: np.random.Generator, first: int = 0) -> pa.Array:
+        """Inverse of `encode`, with the type of the training column.
+
+        `rng` and `first`, the number of the first of these rows, serve kinds that make their values afresh.
+        """
         ...
 
     def log_volume(self, column: pa.Array, field: str) -> np.ndarray:
-        """What the codec adds to each row's log-probability: log(1 - unseen), or log(unseen). [rows]"""
+        """What the codec adds to each row's log-probability: log(1 - unseen), or log(unseen): [rows]."""
         ...
 
     def limits(self, rule: Rule, field: str) -> tuple[Ranges, ...]:
-        """Allowed ranges of each span under a rule; none for a span that cannot be. Raises InputError if nothing fits."""
+        """Allowed ranges of each span under a rule, none for a span that cannot exist.
+
+        Raises InputError if no value fits.
+        """
         ...
 
     def present(self) -> Ranges | None:
@@ -100,12 +109,7 @@ def never_seen(profile: Profile, singletons: int = 0) -> float:
 
 def priced(unseen: float, is_new: np.ndarray) -> np.ndarray:
     """Log-probability [rows] of having been seen before or not."""
-    return np.where(is_new, np.log(unseen), np.log1p(-unseen))
-
-
-def priced_first(kind: Kind, column: pa.Array, field: str) -> np.ndarray:
-    """`log_volume` of a kind whose `encode` leaves the first span unset exactly for values never seen."""
-    return priced(kind.unseen, kind.encode(column, field)[:, 0] == ABSENT)
+    return np.asarray(np.where(is_new, np.log(unseen), np.log1p(-unseen)))
 
 
 def impossible(field: str, seen: str, fix: str) -> InputError:

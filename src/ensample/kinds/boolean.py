@@ -67,10 +67,10 @@ class Boolean:
         return self._category.spans(field)
 
     def encode(self, column: pa.Array, field: str) -> np.ndarray:
-        """0 for false, 1 for true. [rows, 1]"""
+        """0 for false, 1 for true: [rows, 1]."""
         return self._category.encode(column, field)
 
-    def decode(self, table: np.ndarray, rng: np.random.Generator) -> pa.Array:
+    def decode(self, table: np.ndarray, rng: np.random.Generator, first: int = 0) -> pa.Array:
         """Inverse of `encode`."""
         return self._category.decode(table, rng)
 

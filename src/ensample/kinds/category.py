@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ensample.events import Discrete, Span
-from ensample.kinds.arrow import is_number, is_text, plain, type_from_text, value_type
-from ensample.kinds.base import Ranges, Rule, cannot_be, impossible, never_seen, priced_first
+from ensample.kinds.arrow import is_missing, is_number, is_text, plain, type_from_text, value_type
+from ensample.kinds.base import Ranges, Rule, cannot_be, impossible, never_seen, priced
 from ensample.kinds.profile import MOST_LEVELS, Profile
 from ensample.kinds.records import ABSENT
 
@@ -91,14 +91,14 @@ class Category:
         return (Span(field, Discrete(len(self.levels) + self.missing)),)
 
     def encode(self, column: pa.Array, field: str) -> np.ndarray:
-        """Number of each level. [rows, 1]"""
+        """Number of each level: [rows, 1]."""
         if pa.types.is_dictionary(column.type):
             codes = self._codes(plain(column.dictionary))
             indices = column.indices.fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
             cells = codes[indices] if len(codes) else np.full(len(column), ABSENT)
         else:
             cells = self._codes(plain(column))
-        gone = plain(column).is_null().to_numpy(zero_copy_only=False) if column.null_count else False
+        gone = is_missing(column)
         return np.where(gone, len(self.levels) if self.missing else ABSENT, cells)[:, None]
 
     def _codes(self, values: pa.Array) -> np.ndarray:
@@ -112,7 +112,7 @@ class Category:
         found = pc.index_in(values, value_set=wanted)
         return np.asarray(found.cast(pa.int64()).fill_null(int(ABSENT)).to_numpy(zero_copy_only=False))
 
-    def decode(self, table: np.ndarray, rng: np.random.Generator) -> pa.Array:
+    def decode(self, table: np.ndarray, rng: np.random.Generator, first: int = 0) -> pa.Array:
         """Levels by number. Nothing is random here."""
         cells = table[:, 0]
         gone = (cells == ABSENT) | (cells >= len(self.levels))
@@ -124,7 +124,7 @@ class Category:
 
     def log_volume(self, column: pa.Array, field: str) -> np.ndarray:
         """The price of levels never seen."""
-        return priced_first(self, column, field)
+        return priced(self.unseen, self.encode(column, field)[:, 0] == ABSENT)
 
     def limits(self, rule: Rule, field: str) -> tuple[Ranges, ...]:
         """Classes that the rule allows."""
@@ -151,7 +151,9 @@ class Category:
         near = get_close_matches(str(value), self.levels[:10_000], n=5, cutoff=0.5) or list(self.levels[:8])
         more = "" if len(near) == len(self.levels) else ", ..."
         raise impossible(
-            field, f"{value!r}, which is none of its {len(self.levels):,} levels", f"choose from {', '.join(near)}{more}"
+            field,
+            f"{value!r}, which is none of its {len(self.levels):,} levels",
+            f"choose from {', '.join(near)}{more}",
         )
 
     def _between(self, rule: Rule, field: str) -> list[int]:

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from ensample.data import marks
 from ensample.data.schema import Schema
 from ensample.errors import InputError
 from ensample.events import Batch, Limit, Mixed, Span
+from ensample.kinds.arrow import is_missing
 from ensample.kinds.base import Kind, Rule, impossible, shifted
 from ensample.kinds.records import ABSENT, Records, Writer
 
@@ -84,15 +86,16 @@ class TableCodec:
         for name in names:
             column, place = batch.column(name), self._columns[name]
             cells = _encoded(self._kind(name), column, name, done)
-            if holes and len(place) and column.null_count:
-                cells[column.is_null().to_numpy(zero_copy_only=False)] = ABSENT
+            if holes and len(place):
+                cells[is_missing(column)] = ABSENT
             out[:, place.start : place.stop] = cells
         return out
 
-    def decode(self, batch: Batch, seed: int) -> Dataset:
+    def decode(self, batch: Batch, seed: int, first: int = 0) -> Dataset:
         """Cells as records: the fields of the model and, if the batch holds them, the given ones.
 
-        Columns stand in the schema's order. `seed` makes identifiers; nothing else is random.
+        Columns stand in the schema's order. `seed` makes identifiers, which count on from row number `first`; nothing
+        else is random.
         """
         from ensample.data.dataset import Dataset
 
@@ -103,13 +106,14 @@ class TableCodec:
             for name in names:
                 place = self._columns[name]
                 rng = np.random.default_rng([seed, self.schema.names.index(name)])
-                made[name] = self._kind(name).decode(table[:, place.start : place.stop], rng)
-        names = tuple(name for name in self.schema.names if name in made)
-        columns = {name: made[name] for name in names}
-        return Dataset.from_arrow(pa.table(columns), self.schema.select(names), "sample")
+                made[name] = self._kind(name).decode(table[:, place.start : place.stop], rng, first)
+        fields = [field for field in self.schema if field.name in made]
+        marked = [marks.mark(pa.field(f.name, made[f.name].type), f.missing or None, f.wording or None) for f in fields]
+        table = pa.Table.from_arrays([made[f.name] for f in fields], schema=pa.schema(marked))
+        return Dataset.from_arrow(table, Schema(tuple(fields)), "sample")
 
     def log_volume(self, dataset: Dataset) -> np.ndarray:
-        """What the codec adds to each record's log-probability: the price of values never seen. float64 [rows]"""
+        """What the codec adds to each record's log-probability: the price of values never seen: float64 [rows]."""
         self._check_fields(dataset.names)
         parts = []
         for batch in dataset.batches(BATCH_ROWS):

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from ensample.errors import InputError
 from ensample.events import Discrete, Span
-from ensample.kinds.arrow import plain, type_from_text, typed, value_type
+from ensample.kinds.arrow import is_missing, plain, type_from_text, typed, value_type
 from ensample.kinds.base import Ranges, Rule, cannot_be, impossible, never_seen, priced
 from ensample.kinds.profile import Profile
 from ensample.kinds.records import ABSENT
@@ -64,16 +64,16 @@ class Constant:
         return (Span(field, Discrete(2)),) if self.missing else ()
 
     def encode(self, column: pa.Array, field: str) -> np.ndarray:
-        """0 for the value, 1 for missing, ABSENT for another value. [rows, 0 or 1]"""
+        """0 for the value, 1 for missing, ABSENT for another value: [rows, 0 or 1]."""
         if not self.missing:
             return np.zeros((len(column), 0), np.int64)
-        gone = plain(column).is_null().to_numpy(zero_copy_only=False)
+        gone = is_missing(column)
         return np.where(gone, 1, np.where(self._is_value(column), 0, ABSENT))[:, None]
 
     def _is_value(self, column: pa.Array) -> np.ndarray:
         """Which rows hold the value (or are missing, where every row is), bool [rows]."""
         values = plain(column)
-        gone = values.is_null().to_numpy(zero_copy_only=False)
+        gone = is_missing(values)
         if self.value is None:
             return gone
         try:
@@ -81,12 +81,12 @@ class Constant:
             same = pc.fill_null(pc.equal(values.cast(one.type), one[0]), False)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
             return np.zeros(len(values), dtype=bool)
-        return same.to_numpy(zero_copy_only=False) & ~gone
+        return np.asarray(same.to_numpy(zero_copy_only=False)) & ~gone
 
     def _value(self) -> pa.Array:
         return _restore(self.value, value_type(self.type))
 
-    def decode(self, table: np.ndarray, rng: np.random.Generator) -> pa.Array:
+    def decode(self, table: np.ndarray, rng: np.random.Generator, first: int = 0) -> pa.Array:
         """The value in every row that is not missing."""
         if self.value is None:
             return pa.nulls(len(table), self.type)
@@ -96,7 +96,7 @@ class Constant:
 
     def log_volume(self, column: pa.Array, field: str) -> np.ndarray:
         """The price of another value than the constant."""
-        gone = plain(column).is_null().to_numpy(zero_copy_only=False)
+        gone = is_missing(column)
         return priced(self.unseen, ~(self._is_value(column) | (gone & self.missing)))
 
     def limits(self, rule: Rule, field: str) -> tuple[Ranges, ...]:
@@ -155,4 +155,6 @@ def _restore(text: str | None, dtype: pa.DataType) -> pa.Array:
             return texts.cast(pa.float32())
         return texts.cast(dtype)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise InputError("A constant must have its column's type.", "schema", f"{text!r}, {dtype}", "fit anew") from error
+        raise InputError(
+            "A constant must have its column's type.", "schema", f"{text!r}, {dtype}", "fit anew"
+        ) from error

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ensample.kinds import timeformat
-from ensample.kinds.arrow import is_text, typed, value_type
+from ensample.kinds.arrow import is_missing, is_text, typed, value_type
 from ensample.kinds.base import cannot_be, impossible, wrong_value
 from ensample.kinds.measured import Measured, numerators_of, supported_step
 from ensample.kinds.profile import Profile
@@ -62,7 +62,9 @@ class Datetime(Measured):
             second = _per_second(value_type(profile.dtype))
         if not isinstance(trace, IntegerTrace) or trace.low is None or trace.high is None or second == 0:
             reason = f"values of type {profile.dtype} in no known format of dates"
-            raise cannot_be(profile, "datetime", reason, "write dates as 2024-12-31, or leave the kind to be recognised")
+            raise cannot_be(
+                profile, "datetime", reason, "write dates as 2024-12-31, or leave the kind to be recognised"
+            )
         if not form and not pa.types.is_temporal(value_type(profile.dtype)):
             raise cannot_be(profile, "datetime", f"values of type {profile.dtype}", "turn the column into dates first")
         natural = [round(amount * second) for amount, _ in _NAMES if amount * second >= 1 and amount != 86_400 * 0]
@@ -70,7 +72,7 @@ class Datetime(Measured):
         return cls._of(profile, trace.low, trace.high, step, {"format": form})
 
     def _numerators(self, column: pa.Array, field: str) -> tuple[np.ndarray, np.ndarray]:
-        valid = ~column.is_null().to_numpy(zero_copy_only=False)
+        valid = ~is_missing(column)
         times = column
         kind = pa.timestamp("s") if self.format else value_type(self.type)
         if is_text(column.type) and self.format:
@@ -79,7 +81,7 @@ class Datetime(Measured):
             times = times.cast(kind) if times.type != kind else times
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
             times = _one_by_one(column, kind)
-        lost = valid & times.is_null().to_numpy(zero_copy_only=False)
+        lost = valid & is_missing(times)
         if lost.any():
             row = int(np.argmax(lost))
             wanted = self.format.removeprefix(timeformat.BARE) or str(kind)
@@ -128,7 +130,9 @@ class Datetime(Measured):
     def describe(self) -> str:
         """Range, unit of steps, format."""
         second = 1.0 if self.format else _per_second(value_type(self.type))
-        amount, unit = next(((a, n) for a, n in _NAMES if self.step % max(1, round(a * second)) == 0), (0, "nanosecond"))
+        amount, unit = next(
+            ((a, n) for a, n in _NAMES if self.step % max(1, round(a * second)) == 0), (0, "nanosecond")
+        )
         count = round(self.step / (amount * second)) if amount else self.step
         step = f"{unit}s" if count == 1 else f"steps of {count} {unit}s"
         written = f", written {self.format.removeprefix(timeformat.BARE)}" if self.format else ""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 
 import pyarrow as pa
 
+from ensample.data import marks
 from ensample.data.schema import FORMAT, Field, Schema
 from ensample.errors import FormatError, InputError
 from ensample.kinds.arrow import type_from_text
@@ -24,9 +25,7 @@ from ensample.kinds.profile import MOST_LEVELS, Profile, profiles
 if TYPE_CHECKING:
     from ensample.data.dataset import Dataset
 
-TABLE: dict[str, type[Any]] = {
-    kind.name: kind for kind in (Constant, Boolean, Datetime, Identifier, Number, Category)
-}
+TABLE: dict[str, type[Any]] = {kind.name: kind for kind in (Constant, Boolean, Datetime, Identifier, Number, Category)}
 """Name of a kind -> its class. Of two kinds that are equally sure the first one is taken."""
 
 
@@ -45,18 +44,13 @@ def guess(dataset: Dataset, kinds: Mapping[str, str] | None = None) -> Schema:
     """
     wished = dict(kinds or {})
     _check_wishes(wished, tuple(dataset.names))
-    first = dataset.batches()
-    start = next(first, None)
-    if start is None:
-        table = dataset.to_arrow()
-        found = profiles(table.schema, ())
-    else:
-        found = profiles(start.schema, (batch for part in ((start,), first) for batch in part))
-    missing = getattr(dataset, "missing", None) or {}
+    found = profiles(dataset.arrow_schema, dataset.batches())
+    missing = dataset.spellings
     listed = []
-    for name, profile in found.items():
-        kind = fit_profile(wished.get(name), profile)
-        listed.append(Field(name, str(profile.dtype), kind, missing.get(name, "")))
+    for column in dataset.arrow_schema:
+        kind = fit_profile(wished.get(column.name), found[column.name])
+        wording = marks.wording(column) or ""
+        listed.append(Field(column.name, str(column.type), kind, missing.get(column.name, ""), wording))
     return Schema(tuple(listed))
 
 
@@ -124,14 +118,16 @@ def schema_from_plain(facts: Mapping[str, Any]) -> Schema:
 
 
 def _field(entry: Any) -> Field:
-    if not isinstance(entry, Mapping) or not all(isinstance(entry.get(k), str) for k in ("name", "dtype", "missing")):
-        raise _damaged("schema", "a field without name, type or spelling of missing")
+    texts = ("name", "dtype", "missing", "wording", "kind")
+    if not isinstance(entry, Mapping) or not all(isinstance(entry.get(key), str) for key in texts):
+        raise _damaged("schema", f"a field without {', '.join(texts)}")
     name = entry["name"]
-    kind = TABLE.get(entry.get("kind", ""))
+    kind = TABLE.get(entry["kind"])
     if kind is None:
-        raise _damaged(f"schema, field {name!r}", f"the kind {entry.get('kind')!r}")
+        raise _damaged(f"schema, field {name!r}", f"the kind {entry['kind']!r}")
     type_from_text(entry["dtype"])
-    return Field(name, entry["dtype"], _restored(kind, entry.get("measured"), name), entry["missing"])
+    fitted = _restored(kind, entry.get("measured"), name)
+    return Field(name, entry["dtype"], fitted, entry["missing"], entry["wording"])
 
 
 def _restored(kind: type[Any], measured: Any, field: str) -> Kind:

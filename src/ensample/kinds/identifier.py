@@ -7,22 +7,24 @@ import string
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from ensample.events import Discrete, Span
-from ensample.kinds.arrow import is_number, is_text, plain, type_from_text, typed, value_type
+from ensample.kinds.arrow import is_missing, is_number, is_text, type_from_text, typed, value_type
 from ensample.kinds.base import Ranges, Rule, cannot_be, impossible, never_seen, priced
 from ensample.kinds.profile import Profile
-from ensample.kinds.records import ABSENT
 from ensample.kinds.trace import FloatTrace, IntegerTrace
 
 UUID = r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$"
 
-NAMES = r"(^|[^a-z])(id|ids|uid|uuid|guid|key|index|idx|identifier|number|no|nr|num|serial|rownames|unnamed)([^a-z]|$)|[a-z]ID$|Id$"
+NAMES = (
+    r"(^|[^a-z])(id|ids|uid|uuid|guid|key|index|idx|identifier|number|no|nr|num|serial|rownames|unnamed)([^a-z]|$)"
+    r"|[a-z]ID$|Id$"
+)
 """Names of columns that speak for an identifier."""
 
 FEWEST_ROWS = 20
@@ -81,7 +83,11 @@ class Identifier:
     def fit(cls, profile: Profile) -> Self:
         """Find the form."""
         kind = value_type(profile.dtype)
-        common = {"dtype": str(profile.dtype), "missing": profile.missing > 0, "unseen": never_seen(profile)}
+        common: dict[str, Any] = {
+            "dtype": str(profile.dtype),
+            "missing": profile.missing > 0,
+            "unseen": never_seen(profile),
+        }
         if profile.present == 0:
             raise cannot_be(profile, "identifier", "no value at all", 'leave it to be "constant"')
         if is_text(kind):
@@ -103,42 +109,45 @@ class Identifier:
         return (Span(field, Discrete(2)),) if self.missing else ()
 
     def encode(self, column: pa.Array, field: str) -> np.ndarray:
-        """0 for a value, 1 for missing. [rows, 0 or 1]"""
+        """0 for a value, 1 for missing: [rows, 0 or 1]."""
         if not self.missing:
             return np.zeros((len(column), 0), np.int64)
-        return plain(column).is_null().to_numpy(zero_copy_only=False).astype(np.int64)[:, None]
+        return is_missing(column).astype(np.int64)[:, None]
 
-    def decode(self, table: np.ndarray, rng: np.random.Generator) -> pa.Array:
+    def decode(self, table: np.ndarray, rng: np.random.Generator, first: int = 0) -> pa.Array:
         """Fresh values in the form of the column."""
         gone = table[:, 0] != 0 if self.missing else np.zeros(len(table), dtype=bool)
-        made = self._made(int((~gone).sum()), rng)
+        made = self._made(int((~gone).sum()), rng, first)
         place = pa.array(np.where(gone, 0, np.cumsum(~gone) - 1), mask=gone)
         return typed(made.take(place) if len(made) else pa.nulls(len(table), made.type), self.type)
 
-    def _made(self, rows: int, rng: np.random.Generator) -> pa.Array:
+    def _made(self, rows: int, rng: np.random.Generator, first: int) -> pa.Array:
         if self.form == "uuid":
             return _uuids(rows, rng, upper=bool(self.low))
         if self.form == "text":
             return _texts(rows, rng, self.shapes, self.weights)
         if not self.shapes:
-            return self._integers(rows, rng)
+            return self._integers(rows, rng, first)
         before, run, after = re.split("(#+)", self.shapes[0])
-        numbers = pa.array(np.arange(self.high + 1, self.high + 1 + rows)).cast(pa.string())
+        start = self.high + 1 + first
+        numbers = pa.array(np.arange(start, start + rows)).cast(pa.string())
         padded = pc.utf8_lpad(numbers, width=len(run), padding="0")
         return pc.binary_join_element_wise(pa.scalar(_bare(before)), padded, pa.scalar(_bare(after)), "")
 
-    def _integers(self, rows: int, rng: np.random.Generator) -> pa.Array:
+    def _integers(self, rows: int, rng: np.random.Generator, first: int) -> pa.Array:
         kind = value_type(self.type)
+        unsigned = pa.types.is_uint64(kind)
         most = np.iinfo(kind.to_pandas_dtype()).max if pa.types.is_integer(kind) else 2**53
-        if self.form == "sequence" and self.high + rows <= most:
-            return pa.array([self.high + 1 + i for i in range(rows)] if self.high > 2**62 else
-                            np.arange(self.high + 1, self.high + 1 + rows))
-        made = _distinct(rows, rng, self.low, self.high)
-        return pa.array(made)
+        start = self.high + 1 + first
+        if self.form == "sequence" and start + rows <= most:
+            return pa.array(
+                np.uint64(start) + np.arange(rows, dtype=np.uint64) if unsigned else start + np.arange(rows)
+            )
+        return pa.array(_distinct(rows, rng, self.low, self.high))
 
     def log_volume(self, column: pa.Array, field: str) -> np.ndarray:
         """The price of a missing value where the column never had one; the values themselves carry no price."""
-        gone = plain(column).is_null().to_numpy(zero_copy_only=False)
+        gone = is_missing(column)
         return priced(self.unseen, gone & (not self.missing))
 
     def limits(self, rule: Rule, field: str) -> tuple[Ranges, ...]:
@@ -171,7 +180,7 @@ def _distinct_share(profile: Profile) -> float:
     """Share of distinct values among the non-missing rows; of the sample where there are too many to count."""
     if profile.distinct is not None:
         return profile.distinct / profile.present
-    return pc.count_distinct(profile.sample).as_py() / len(profile.sample)
+    return float(pc.count_distinct(profile.sample).as_py() / len(profile.sample))
 
 
 def _whole_bounds(profile: Profile) -> tuple[int, int] | None:
@@ -202,7 +211,7 @@ def _tells_nothing(profile: Profile, low: int, high: int) -> bool:
     return high - low > 10**9 and bool(np.abs(share - uniform).max() < 1.63 / np.sqrt(len(share)))  # Kolmogorov, 1 %
 
 
-def _text_form(profile: Profile) -> dict[str, object]:
+def _text_form(profile: Profile) -> dict[str, Any]:
     """Form, range and shapes of a column of texts."""
     texts = profile.sample.to_pylist()
     if all(re.match(UUID, text) for text in texts):
@@ -218,11 +227,11 @@ def _text_form(profile: Profile) -> dict[str, object]:
     return {**_form("text"), "shapes": shapes, "weights": tuple(n for _, n in frequent), "prose": words > 0.5}
 
 
-def _form(form: str) -> dict[str, object]:
+def _form(form: str) -> dict[str, Any]:
     return {"form": form, "low": 0, "high": 0, "shapes": (), "weights": (), "prose": False}
 
 
-def _numbered(texts: list[str]) -> dict[str, object] | None:
+def _numbered(texts: list[str]) -> dict[str, Any] | None:
     """The form of texts that are one prefix, a running number, one suffix."""
     parts = [re.fullmatch(r"(.*?)(\d{1,18})(\D*)", text, re.DOTALL) for text in texts]
     if any(part is None for part in parts):

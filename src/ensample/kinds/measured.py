@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from ensample.events import Continuous, Discrete, Lattice, Span
 from ensample.kinds.arrow import plain, type_from_text
-from ensample.kinds.base import Ranges, Rule, impossible, never_seen, priced_first
+from ensample.kinds.base import Ranges, Rule, impossible, never_seen, priced
 from ensample.kinds.profile import Profile
 from ensample.kinds.records import ABSENT
 from ensample.kinds.shape import fit_lattice, hard_bound, spikes
@@ -127,7 +127,7 @@ class Measured(ABC):
         return (Span(f"{field}:state", Discrete(self.classes)), Span(field, number, (0, (0,))))
 
     def encode(self, column: pa.Array, field: str) -> np.ndarray:
-        """State and cell of each value. [rows, 1 or 2] int64"""
+        """State and cell of each value: [rows, 1 or 2] int64."""
         numerators, valid = self._numerators(plain(column), field)
         cells = np.where(valid, self._nearest(numerators), ABSENT)
         if self.classes == 1:
@@ -140,7 +140,7 @@ class Measured(ABC):
         state[~valid] = self.classes - 1 if self.missing else ABSENT
         return np.stack([state, np.where(state == 0, cells, ABSENT)], 1)
 
-    def decode(self, table: np.ndarray, rng: np.random.Generator) -> pa.Array:
+    def decode(self, table: np.ndarray, rng: np.random.Generator, first: int = 0) -> pa.Array:
         """Values of cells; beyond a hard bound, the bound. Nothing is random here."""
         cells = np.array(table[:, -1])
         if self.classes > 1:
@@ -154,7 +154,7 @@ class Measured(ABC):
 
     def log_volume(self, column: pa.Array, field: str) -> np.ndarray:
         """The price of a missing value where the column never had one."""
-        return priced_first(self, column, field)
+        return priced(self.unseen, self.encode(column, field)[:, 0] == ABSENT)
 
     def limits(self, rule: Rule, field: str) -> tuple[Ranges, ...]:
         """States and cells that the rule allows."""

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ensample.kinds.arrow import decimals, is_number, is_text, typed, value_type
+from ensample.kinds.arrow import decimals, is_missing, is_number, is_text, typed, value_type
 from ensample.kinds.base import cannot_be, impossible, wrong_value
 from ensample.kinds.measured import Measured, numerators_of, supported_step
 from ensample.kinds.profile import Profile
@@ -90,7 +90,7 @@ class Number(Measured):
         return cls._of(profile, int(ends[0]), int(ends[1]), 1, facts)
 
     def _numerators(self, column: pa.Array, field: str) -> tuple[np.ndarray, np.ndarray]:
-        valid = ~column.is_null().to_numpy(zero_copy_only=False)
+        valid = ~is_missing(column)
         column = _as_number(column, field)
         if pa.types.is_decimal(column.type) and not (
             pa.types.is_decimal(self.type) and column.type.scale == self.digits
@@ -175,7 +175,9 @@ class Number(Measured):
         numerator = self.low + cell * self.step
         if self.rounded:
             return f"{numerator / 10.0**self.digits:.6g}"
-        return f"{numerator / 10**self.digits:.{self.digits}f}" if self.digits > 0 else str(numerator * 10**-self.digits)
+        return (
+            f"{numerator / 10**self.digits:.{self.digits}f}" if self.digits > 0 else str(numerator * 10**-self.digits)
+        )
 
     def describe(self) -> str:
         """The sort of number, its range, its step."""
@@ -203,7 +205,9 @@ def _as_number(column: pa.Array, field: str) -> pa.Array:
     if pa.types.is_null(column.type):
         return column.cast(pa.float64())
     if is_text(column.type):
-        readable = pc.fill_null(pc.match_substring_regex(column, r"^\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*$"), True)
+        readable = pc.fill_null(
+            pc.match_substring_regex(column, r"^\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*$"), True
+        )
         if pc.all(readable).as_py() or len(column) == 0:
             return pc.utf8_trim_whitespace(column).cast(pa.float64())
         row = pc.index(readable, False).as_py()
@@ -236,10 +240,10 @@ def _ordered(values: np.ndarray, bits: int) -> np.ndarray:
     code = np.abs(values).astype(np.float64).view(np.int64)
     drop = 52 - bits
     code = (code + (1 << (drop - 1)) >> drop) if drop else code
-    return np.where(values < 0, -code, code)
+    return np.asarray(np.where(values < 0, -code, code))
 
 
 def _unordered(codes: np.ndarray, bits: int) -> np.ndarray:
     """Inverse of `_ordered`, float64 [rows]."""
     values = (np.abs(codes) << (52 - bits)).view(np.float64)
-    return np.where(codes < 0, -values, values)
+    return np.asarray(np.where(codes < 0, -values, values))

@@ -6,6 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ensample.kinds.trace import IntegerTrace
+
 FORMATS = (
     "%Y-%m-%d",
     "%Y-%m-%d %H:%M:%S",
@@ -67,7 +69,7 @@ def write(moments: pa.Array, form: str) -> pa.Array:
 def fits(texts: pa.Array, form: str) -> bool:
     """Whether every text is of this format and would be written back as it stands."""
     moments = read(texts, form)
-    return moments.null_count == 0 and write(moments, form).equals(texts)
+    return bool(moments.null_count == 0 and write(moments, form).equals(texts))
 
 
 class TextTrace:
@@ -75,12 +77,10 @@ class TextTrace:
 
     def __init__(self) -> None:
         self.formats: list[str] | None = None
-        self.traces: dict[str, object] = {}
+        self.traces: dict[str, IntegerTrace] = {}
 
     def add(self, present: pa.Array, name: str) -> bool:
         """Non-missing texts; False as soon as no format is left."""
-        from ensample.kinds.trace import IntegerTrace
-
         if self.formats is None:
             few = present.slice(0, 50)
             tried = [*FORMATS, *(BARE + f for f in FORMATS if "%d" in f or "%m" in f)]
@@ -88,7 +88,6 @@ class TextTrace:
         self.formats = [f for f in self.formats if fits(present, f)]
         for form in self.formats:
             trace = self.traces.setdefault(form, IntegerTrace())
-            assert isinstance(trace, IntegerTrace)
             trace.add_integers(np.asarray(read(present, form).cast(pa.int64()).to_numpy()))
         return bool(self.formats)
 

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from ensample.errors import InputError
 from ensample.kinds.arrow import unscaled
@@ -25,7 +24,7 @@ NOISE_ULPS = 4
 
 
 def integers(column: pa.Array, name: str = "column") -> np.ndarray:
-    """The integers behind plain integers, decimals, dates and times without nulls: int64, or uint64 as it is. [rows]
+    """The integers behind plain integers, decimals, dates and times without nulls, [rows] int64 (or uint64).
 
     Raises:
         InputError: a decimal has more than 18 digits, or the type has no integers behind it.
