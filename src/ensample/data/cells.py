@@ -14,7 +14,7 @@ def is_text(kind: pa.DataType) -> bool:
     """Whether the type is text, or a dictionary of texts."""
     if pa.types.is_dictionary(kind):
         return is_text(kind.value_type)
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
 def canonical_type(kind: pa.DataType) -> pa.DataType:

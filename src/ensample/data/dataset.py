@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,14 +33,12 @@ class Dataset:
     Example:
         >>> people = Dataset.from_arrow(pa.table({"age": [39, 50, None], "sex": ["m", "f", "f"]}))
         >>> len(people), people.names
-        (3, ('age', 'sex'))
+        (3, ['age', 'sex'])
         >>> people.column("age").null_count
         1
     """
 
-    def __init__(
-        self, store: Store, schema: Schema | None = None, source: str = "", notes: Sequence[str] = ()
-    ) -> None:
+    def __init__(self, store: Store, schema: Schema | None = None, source: str = "", notes: Sequence[str] = ()) -> None:
         self._store = store
         self.schema = schema
         self.source = source
@@ -62,9 +59,9 @@ class Dataset:
         return self._store.rows
 
     @property
-    def names(self) -> tuple[str, ...]:
+    def names(self) -> list[str]:
         """Names of the columns, in order."""
-        return tuple(self._store.arrow.names)
+        return list(self._store.arrow.names)
 
     @property
     def arrow_schema(self) -> pa.Schema:
@@ -121,8 +118,7 @@ class Dataset:
         chosen = self._checked(names)
         schema = self.schema
         if schema is not None:
-            by_name = {f.name: f for f in schema.fields}
-            schema = replace(schema, fields=tuple(by_name[name] for name in chosen if name in by_name))
+            schema = schema.select(name for name in chosen if name in schema)
         return Dataset(_select(self._store, chosen), schema, self.source, self.notes)
 
     def take(self, rows: np.ndarray | Sequence[int]) -> Dataset:
@@ -246,4 +242,3 @@ def _select(store: Store, names: Sequence[str]) -> Store:
     if isinstance(store, Memory):
         return Memory(store.table.select(list(names)))
     return Projection(store, tuple(names))
-

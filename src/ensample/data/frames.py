@@ -18,14 +18,12 @@ def to_pandas(table: pa.Table) -> pd.DataFrame:
     """Types kept: integers and truths with missing values use pandas' nullable types, as float would lose them."""
     pandas = optional("pandas", "pandas")
     holed = {f.name for f, column in zip(table.schema, table.columns, strict=True) if column.null_count}
-    nullable = {
-        **{kind: pandas.array([], dtype=name).dtype for kind, name in _NULLABLE.items()},
-    }
-    plain = table.to_pandas(ignore_metadata=not _has_pandas_metadata(table))
+    nullable = {kind: pandas.array([], dtype=name).dtype for kind, name in _NULLABLE.items()}
+    frame: pd.DataFrame = table.to_pandas()
     for f in table.schema:
-        if f.name in holed and f.type in nullable and not isinstance(plain[f.name].dtype, type(nullable[f.type])):
-            plain[f.name] = nullable[f.type].__from_arrow__(table.column(f.name))
-    return plain
+        if f.name in holed and f.type in nullable:
+            frame[f.name] = nullable[f.type].__from_arrow__(table.column(f.name))
+    return frame
 
 
 def to_polars(table: pa.Table) -> pl.DataFrame:
@@ -63,7 +61,3 @@ _NULLABLE = {
     pa.uint64(): "UInt64",
     pa.bool_(): "boolean",
 }
-
-
-def _has_pandas_metadata(table: pa.Table) -> bool:
-    return b"pandas" in (table.schema.metadata or {})

@@ -17,7 +17,7 @@ _WORDING = b"ensample:wording"
 
 
 def mark(field: pa.Field, spelling: str | None, wording: str | None) -> pa.Field:
-    """The field with the spelling of its missing values and the wording of the others; what is None is left as it is."""
+    """The field with the spelling of its missing values and the wording of the others; None leaves what is there."""
     facts = dict(field.metadata or {})
     if spelling is not None:
         facts[_SPELLING] = spelling.encode()

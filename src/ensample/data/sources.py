@@ -93,7 +93,7 @@ def _look(path: Path) -> tuple[int, int]:
     except FileNotFoundError as error:
         raise FormatError("The file must exist.", str(path), "nothing there", "check the path") from error
     except OSError as error:
-        raise FormatError("The file must be readable.", str(path), str(error), "check the path and its rights") from error
+        raise FormatError("The file must be readable.", str(path), str(error), "check the path") from error
     return facts.st_size, facts.st_mtime_ns
 
 

@@ -14,9 +14,7 @@ PLAIN = "g"
 """Whole numbers in a float column without ".0"."""
 _TRUTHS = ("true/false", "True/False", "TRUE/FALSE")
 _DAYS = ("%Y-%m-%d",)
-_MOMENTS = tuple(
-    f"%Y-%m-%d{gap}{clock}" for gap in (" ", "T") for clock in ("%H:%M:%S", "%H:%M", "%H:%M:%SZ")
-)
+_MOMENTS = tuple(f"%Y-%m-%d{gap}{clock}" for gap in (" ", "T") for clock in ("%H:%M:%S", "%H:%M", "%H:%M:%SZ"))
 
 
 def wording_of(values: pa.Array, texts: pa.Array) -> str | None:

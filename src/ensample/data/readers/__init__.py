@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +93,7 @@ def _typed(reader: Callable[[File], Feed]) -> Callable[[File, str, str | None], 
 
 
 def _array_feed(file: File) -> Feed:
-    return replace(memory.of_table(arrays.table_of_file(file), str(file.path)))
+    return memory.of_table(arrays.table_of_file(file), str(file.path))
 
 
 _FORMATS: dict[str, Callable[[File, str, str | None], Feed]] = {

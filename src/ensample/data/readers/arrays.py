@@ -27,7 +27,7 @@ def table_of_file(file: File) -> pa.Table:
     """
     path = str(file.path)
     try:
-        loaded = np.load(_bytes(file), allow_pickle=False)
+        loaded = np.load(_Seekable(file.seekable()), allow_pickle=False)
         if isinstance(loaded, np.ndarray):
             return table_of_array(loaded, path)
         with loaded:
@@ -44,11 +44,6 @@ def table_of_file(file: File) -> pa.Table:
             ) from error
         raise FormatError("The file must be a whole NPY or NPZ file.", path, str(error), "write it anew") from error
     return table_of_arrays(arrays, path)
-
-
-def _bytes(file: File) -> Any:
-    source = file.seekable()
-    return source.read_buffer() if False else _Seekable(source)
 
 
 class _Seekable:
@@ -87,20 +82,20 @@ def table_of_arrays(arrays: Mapping[str, np.ndarray], source: str) -> pa.Table:
     arrays = dict(arrays)
     stored = arrays.pop(SCHEMA_KEY, None)
     gaps = {name: arrays.pop(name + MISSING_SUFFIX) for name in list(arrays) if _is_gap_of(name, arrays)}
-    columns: dict[str, np.ndarray] = {}
+    columns: list[tuple[str, np.ndarray]] = []
     for name, array in arrays.items():
         if array.ndim == 1:
-            columns[name] = array
+            columns.append((name, array))
         elif array.ndim == 2:
-            columns.update({f"{name}{j}": array[:, j] for j in range(array.shape[1])})
+            columns.extend((f"{name}{j}", array[:, j]) for j in range(array.shape[1]))
         else:
             raise _no_table(name, array, source, "leave the array out, or flatten each record into a row")
-    lengths = {len(column) for column in columns.values()}
+    lengths = {len(column) for _, column in columns}
     if len(lengths) != 1:
         shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items()) or "no array"
         raise InputError("The arrays of a table have one length.", source, shapes, "keep those of one length")
-    cells = [_cells(column, gaps.get(name), f"{source}, array {name!r}") for name, column in columns.items()]
-    table = pa.table(cells, names=list(columns))
+    cells = [_cells(column, gaps.get(name), f"{source}, array {name!r}") for name, column in columns]
+    table = pa.table(cells, names=[name for name, _ in columns])
     return table if stored is None else table.cast(pa.ipc.read_schema(pa.py_buffer(stored.tobytes())))
 
 

@@ -17,6 +17,7 @@ from ensample.data.sources import File, text_of
 from ensample.errors import InputError
 
 _BLOCK = 1 << 22
+_NO_RECORDS = ("Empty CSV file", "file is too short")
 _DELIMITERS = (",", ";", "\t", "|")
 
 
@@ -102,7 +103,7 @@ class _Open:
             try:
                 yield from pcsv.open_csv(stream, read, parse, as_text)
             except (pa.ArrowInvalid, UnicodeError) as error:
-                if "Empty CSV file" not in str(error):
+                if not any(sign in str(error) for sign in _NO_RECORDS):
                     raise self._explained(error, wrong) from error
 
     def _explained(self, error: Exception, wrong: list[Any]) -> InputError:

@@ -102,7 +102,8 @@ class _Parser:
     def _explained(self, error: Exception, line: int) -> InputError:
         row = re.search(r"in row (\d+)", str(error))
         where = f", line {line + int(row[1]) + 1}" if row else ""
-        nested = "object" in str(error) or "array" in str(error)
+        changed = _CHANGED.search(str(error))
+        nested = changed is not None and bool({"object", "array"} & {changed[2], changed[3]})
         return InputError(
             "A line of a JSON file must hold one object of plain values.",
             f"{self.file.path}{where}",

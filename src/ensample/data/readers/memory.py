@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from ensample.data.cells import is_text
 from ensample.data.dataset import refuse_twins
 from ensample.data.infer import ANYTHING, TEXT_ONLY, Ladder
 from ensample.data.readers.arrays import table_of_array, table_of_arrays
 from ensample.data.readers.feed import Feed
 from ensample.errors import InputError
+
+_NESTED = (list, tuple, set, frozenset, Mapping, np.ndarray)
 
 
 def feed(source: Any) -> Feed | None:
@@ -24,14 +29,16 @@ def feed(source: Any) -> Feed | None:
     return None
 
 
-def of_table(table: pa.Table, label: str, ladder: Ladder = TEXT_ONLY, notes: Sequence[str] = ()) -> Feed:
-    """A feed of a table in memory."""
+def of_table(
+    table: pa.Table, label: str, ladder: Ladder = TEXT_ONLY, notes: Sequence[str] = (), mixed: Sequence[str] = ()
+) -> Feed:
+    """A feed of a table in memory; columns that `mixed` types stay the texts they were made."""
 
     def batches(names: Sequence[str] | None) -> Any:
         chosen = table if names is None else table.select(list(names))
         return iter(chosen.to_batches() or [pa.RecordBatch.from_pylist([], chosen.schema)])
 
-    return Feed(label, batches, ladder, rows=table.num_rows, notes=tuple(notes))
+    return Feed(label, batches, ladder, dict.fromkeys(mixed, TEXT_ONLY), table.num_rows, tuple(notes))
 
 
 def _arrow(source: Any) -> Feed:
@@ -45,6 +52,8 @@ def _polars(source: Any) -> Feed:
 
 
 def _numpy(source: np.ndarray) -> Feed:
+    if source.dtype == object and source.ndim == 2:
+        return replace(_columns({f"x{j}": source[:, j] for j in range(source.shape[1])}), label="NumPy array")
     return of_table(table_of_array(source, "NumPy array"), "NumPy array", ANYTHING)
 
 
@@ -55,30 +64,41 @@ def _pandas(source: Any) -> Feed:
     label = "pandas frame"
     if isinstance(source.columns, pd.MultiIndex):
         raise InputError("A column has one name.", label, "names of several levels", "join the levels of each name")
-    notes = []
+    notes, mixed = list[str](), list[str]()
     if not isinstance(source.index, pd.RangeIndex):
         notes.append("the index is left out; frame.reset_index() makes it a column")
     frame = source.rename(columns=str).reset_index(drop=True)
     refuse_twins(list(frame.columns), label)
     plain = [name for name in frame.columns if frame[name].dtype != object]
-    table = _pandas_table(pa, frame[plain], label)
+    table = _pandas_table(frame[plain], label)
     columns = {name: table.column(name) for name in plain}
     for name in frame.columns:
         if name not in columns:
             columns[name], note = _objects(frame[name].tolist(), name, label)
             notes.extend(note)
-    metadata = table.schema.metadata if len(plain) == len(frame.columns) else None
+            mixed.extend([name] if note else [])
     whole = pa.table([columns[name] for name in frame.columns], names=list(frame.columns))
-    return of_table(whole.replace_schema_metadata(metadata), label, ANYTHING, notes)
+    return of_table(whole.replace_schema_metadata(_frame_types(table)), label, ANYTHING, notes, mixed)
 
 
-def _pandas_table(arrow: Any, frame: Any, label: str) -> pa.Table:
+def _pandas_table(frame: Any, label: str) -> pa.Table:
     try:
-        return arrow.Table.from_pandas(frame, preserve_index=False)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
+        return pa.Table.from_pandas(frame, preserve_index=False)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, TypeError) as error:
         raise InputError(
-            "A column holds numbers, texts, truths, dates or times.", label, str(error), "convert the column"
+            "A column holds numbers, texts, truths, dates or times.",
+            label,
+            "; ".join(map(str, error.args)),
+            "convert the column",
         ) from error
+
+
+def _frame_types(table: pa.Table) -> dict[bytes, bytes]:
+    """What Arrow remembers of a frame's types, but for its texts: those may turn out to be numbers or dates."""
+    facts = json.loads(table.schema.metadata[b"pandas"])
+    texts = {f.name for f in table.schema if is_text(f.type)}
+    facts["columns"] = [column for column in facts["columns"] if column["name"] not in texts]
+    return {b"pandas": json.dumps(facts).encode()}
 
 
 def _columns(source: Mapping[Any, Any]) -> Feed:
@@ -87,7 +107,7 @@ def _columns(source: Mapping[Any, Any]) -> Feed:
     if not source:
         raise InputError("A table has at least one column.", label, "an empty dict", "give it columns")
     arrays: dict[str, pa.Array | pa.ChunkedArray] = {}
-    notes = list[str]()
+    notes, mixed = list[str](), list[str]()
     for key, column in source.items():
         name = str(key)
         if isinstance(column, pa.Array | pa.ChunkedArray):
@@ -97,11 +117,12 @@ def _columns(source: Mapping[Any, Any]) -> Feed:
         else:
             arrays[name], note = _objects(_values(column, name), name, label)
             notes.extend(note)
+            mixed.extend([name] if note else [])
     lengths = {name: len(column) for name, column in arrays.items()}
     if len(set(lengths.values())) > 1:
         seen = ", ".join(f"{name} {length}" for name, length in lengths.items())
         raise InputError("The columns of a table have one length.", label, seen, "cut or fill the shorter ones")
-    return of_table(pa.table(arrays), label, ANYTHING, notes)
+    return of_table(pa.table(arrays), label, ANYTHING, notes, mixed)
 
 
 def _refuse(name: str) -> Any:
@@ -118,7 +139,7 @@ def _values(column: Any, name: str) -> list[Any]:
 
 def _objects(values: list[Any], name: str, label: str) -> tuple[pa.Array, list[str]]:
     """Python values as one Arrow column: of their common type, else as text with a note."""
-    first = next((j for j, value in enumerate(values) if isinstance(value, list | tuple | set | dict | np.ndarray)), None)
+    first = next((j for j, value in enumerate(values) if isinstance(value, _NESTED)), None)
     if first is not None:
         raise InputError(
             "A cell holds one number, text, truth, date or time.",

@@ -108,9 +108,11 @@ class _Sqlite:
             with closing(sqlite3.connect(f"file:{quote(str(self.path))}?mode=ro", uri=True)) as connection:
                 yield connection
         except sqlite3.Error as error:
-            if "not a database" in str(error) or "malformed" in str(error) or "unable to open" in str(error):
-                raise FormatError("The file must be an SQLite database.", str(self.path), str(error), "check it") from error
-            raise InputError("The database must be able to answer.", self.address.label, str(error), "check the query") from error
+            if any(sign in str(error) for sign in ("not a database", "malformed", "unable to open")):
+                raise FormatError(
+                    "The file must be a whole SQLite database.", str(self.path), str(error), "check the path"
+                ) from error
+            raise unanswered(self.address, error) from error
 
     def names(self, connection: sqlite3.Connection) -> list[str]:
         """Names of the columns, as the table or query gives them."""
@@ -186,6 +188,13 @@ def _casted(name: str, kind: pa.DataType) -> str:
     return f"CAST({quoted(name)} AS {sql})" if sql else quoted(name)
 
 
+def unanswered(address: Address, error: Exception) -> InputError:
+    """The error for a database that refuses to answer."""
+    return InputError(
+        "The database must be able to answer.", address.label, str(error), "check the address and the query"
+    )
+
+
 def no_table(address: Address, known: Sequence[str]) -> InputError:
     """The error for a table that the database lacks."""
     return InputError(
@@ -217,9 +226,7 @@ class _PostgresqlPass:
                 for batch in cursor.fetch_record_batch():
                     yield _without_extensions(batch)
         except self.driver.Error as error:
-            raise InputError(
-                "The database must be able to answer.", self.address.label, str(error), "check the address and the query"
-            ) from error
+            raise unanswered(self.address, error) from error
 
     def _check_table(self, cursor: Any) -> None:
         if self.address.table is None:
