@@ -112,7 +112,7 @@ class Model:
                 batch = draw_where(self.distribution, count, limits, generator, cond)
             else:
                 batch = self.distribution.sample(count, generator, None if cond is None else cond.repeat(count))
-            parts.append(self.codec.decode(batch, number + start).to_arrow())
+            parts.append(self.codec.decode(batch, number + start, first=start).to_arrow())
         return Dataset.from_arrow(pa.concat_tables(parts), self.schema.select(parts[0].column_names), "sample")
 
     def _sample_each(self, table: Dataset, n: int | None, generator: torch.Generator, number: int) -> Dataset:
