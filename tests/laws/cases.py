@@ -94,6 +94,9 @@ class Case:
 
 CASES = [
     Case("independent", close=0.5, knobs={"bins": 2}),
+    Case("resample"),
+    Case("trees", knobs={"trees": 3, "leaf": 200, "bins": 2}),
+    Case("trees", options={"trees": 3, "leaf": 5}),
 ]
 
 

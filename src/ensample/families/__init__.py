@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from ensample.families.base import Family
 from ensample.families.independent import Independent
+from ensample.families.resample import Resample
+from ensample.families.trees import Trees
 
-TABLE: dict[str, type[Family]] = {family.name: family for family in (Independent,)}
+TABLE: dict[str, type[Family]] = {family.name: family for family in (Independent, Resample, Trees)}
 """Every family by its public name."""
 
-__all__ = ["TABLE", "Family", "Independent"]
+__all__ = ["TABLE", "Family", "Independent", "Resample", "Trees"]
