@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ensample import errors, families
     from ensample.data.dataset import Dataset
+    from ensample.data.samples import load as sample_data
     from ensample.data.schema import Schema
     from ensample.fitting import fit, read, resume
     from ensample.judging import compare
@@ -26,16 +27,19 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
-    "read": "fitting",
-    "fit": "fitting",
-    "resume": "fitting",
-    "load": "modelfile",
-    "compare": "judging",
-    "Model": "model",
-    "Dataset": "data.dataset",
-    "Schema": "data.schema",
-    "Budget": "train.budget",
+    "read": "fitting.read",
+    "fit": "fitting.fit",
+    "resume": "fitting.resume",
+    "load": "modelfile.load",
+    "compare": "judging.compare",
+    "sample_data": "data.samples.load",
+    "Model": "model.Model",
+    "Dataset": "data.dataset.Dataset",
+    "Schema": "data.schema.Schema",
+    "Budget": "train.budget.Budget",
 }
+"""Public name -> where it is defined."""
+
 _MODULES = ("errors", "families")
 
 __all__ = [
@@ -51,6 +55,7 @@ __all__ = [
     "load",
     "read",
     "resume",
+    "sample_data",
 ]
 
 
@@ -59,7 +64,8 @@ def __getattr__(name: str) -> Any:
     if name in _MODULES:
         return import_module(f"{__name__}.{name}")
     if name in _HOME:
-        value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+        module, _, attribute = _HOME[name].rpartition(".")
+        value = getattr(import_module(f"{__name__}.{module}"), attribute)
         globals()[name] = value
         return value
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

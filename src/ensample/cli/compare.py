@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from ensample.cli.console import Answer, Console
-from ensample.cli.options import SOURCES, add_kinds, add_learning, add_source, names, pairs
+from ensample.cli.options import SOURCES, add_learning, add_reading, add_source, names, read
 from ensample.cli.split import split_by
 
 
@@ -20,7 +20,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--split-column", metavar="FIELD", help='the column of TRAIN that says "train" or "test"; it is not modelled'
     )
     parser.add_argument("--families", action="append", metavar="NAMES", help="with commas (default: all)")
-    add_kinds(parser)
+    add_reading(parser)
     add_learning(parser, "20m")
     parser.add_argument("--save", type=Path, metavar="FILE", help="write the leaderboard as an HTML page there")
 
@@ -29,10 +29,9 @@ def run(args: argparse.Namespace, console: Console) -> Answer:
     """Fit every family within its share of the budget, and rank them."""
     import ensample
 
-    kinds = pairs(args.kind, "--kind", "zip=category") or None
-    data = ensample.read(args.train, kinds=kinds)
+    data = read(args.train, args)
     if args.test is not None:
-        train, test = data, ensample.read(args.test, kinds=kinds)
+        train, test = data, read(args.test, args)
     elif args.split_column is not None:
         train, test = split_by(data, args.split_column)
     else:

@@ -6,7 +6,7 @@ import json
 import math
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -128,7 +128,7 @@ def plain(value: Any) -> Any:
     return str(value)
 
 
-def columns(rows: list[tuple[str, ...]], gap: str = "  ") -> str:
+def columns(rows: Sequence[tuple[str, ...]], gap: str = "  ") -> str:
     """Rows of text as aligned columns.
 
     Example:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ensample.cli.console import Answer, Console
-from ensample.cli.options import add_kinds, add_learning, add_source, names, pairs
+from ensample.cli.options import add_learning, add_reading, add_source, names, pairs, read
 from ensample.errors import CapabilityError, InputError
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--given", action="append", metavar="FIELDS", help="fields to condition on, with commas (default: none)"
     )
-    add_kinds(parser)
+    add_reading(parser)
     add_learning(parser, "5m")
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="run folder, from which a stopped run goes on")
     parser.add_argument(
@@ -50,7 +50,7 @@ def run(args: argparse.Namespace, console: Console) -> Answer:
     import ensample
 
     family = chosen(args.family, pairs(args.set, "--set", "components=16"))
-    data = ensample.read(args.data, kinds=pairs(args.kind, "--kind", "zip=category") or None)
+    data = read(args.data, args)
     console.note(f"read {len(data):,} rows, {len(data.names)} fields from {args.data}")
     model = ensample.fit(
         data,

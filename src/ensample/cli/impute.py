@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from ensample.cli.console import Answer, Console
-from ensample.cli.options import SOURCES, add_seed, count_from
+from ensample.cli.options import SOURCES, add_reading, add_seed, count_from, read
 from ensample.cli.output import records, table
 from ensample.errors import InputError
 
@@ -31,6 +31,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="write there instead of standard output; with --m, FILE-1, FILE-2, ...",
     )
+    add_reading(parser, kinds=False)
 
 
 def run(args: argparse.Namespace, console: Console) -> Answer:
@@ -39,17 +40,17 @@ def run(args: argparse.Namespace, console: Console) -> Answer:
         raise InputError("Several completions need a file name.", f"--m {args.m}", "no --save", "add --save filled.csv")
     import ensample
 
-    filled = ensample.load(args.model).impute(args.data, how=args.how, m=args.m, seed=args.seed)
-    if args.m == 1:
+    model, holes = ensample.load(args.model), read(args.data, args)
+    filled = model.impute(holes, how=args.how, m=args.m, seed=args.seed)
+    if not isinstance(filled, list):
         return table(filled, args.save, args.json)
     if args.save is None:
-        return Answer("", {"rows": len(filled[0]), "completions": [records(one) for one in filled]})
+        return Answer("", {"rows": len(holes), "completions": [records(one) for one in filled]})
     paths = [numbered(args.save, i + 1) for i in range(args.m)]
     for one, path in zip(filled, paths, strict=True):
         one.save(path)
-    rows = len(filled[0])
-    words = f"{args.m} completions of {rows:,} records saved to {paths[0]} ... {paths[-1]}"
-    return Answer(words, {"rows": rows, "saved": [str(path) for path in paths]})
+    words = f"{args.m} completions of {len(holes):,} records saved to {paths[0]} ... {paths[-1]}"
+    return Answer(words, {"rows": len(holes), "saved": [str(path) for path in paths]})
 
 
 def numbered(path: Path, number: int) -> Path:

@@ -174,4 +174,5 @@ def family_asked_about(arguments: Sequence[str]) -> str | None:
         return None
     peek = argparse.ArgumentParser(add_help=False)
     peek.add_argument("--family")
-    return peek.parse_known_args(arguments[1:])[0].family
+    family: str | None = peek.parse_known_args(arguments[1:])[0].family
+    return family

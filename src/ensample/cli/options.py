@@ -5,8 +5,12 @@ from __future__ import annotations
 import argparse
 import csv
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from ensample.errors import InputError
+
+if TYPE_CHECKING:
+    from ensample.data.dataset import Dataset
 
 COMMON = argparse.ArgumentParser(add_help=False)
 _common = COMMON.add_argument_group("every verb")
@@ -23,11 +27,28 @@ def add_source(parser: argparse.ArgumentParser, name: str = "data", words: str =
 SOURCES = "a file (.csv .tsv .jsonl .parquet .arrow .npz, also .gz .xz .zst), a database URL, or sample:NAME"
 
 
-def add_kinds(parser: argparse.ArgumentParser) -> None:
-    """`--kind zip=category`."""
-    parser.add_argument(
-        "--kind", action="append", default=[], metavar="FIELD=KIND", help="overrule the kind of a field; repeatable"
-    )
+def add_reading(parser: argparse.ArgumentParser, kinds: bool = True) -> None:
+    """How the data is to be read; `kinds=False` where a model says what the fields are."""
+    group = parser.add_argument_group("reading the data")
+    if kinds:
+        group.add_argument(
+            "--kind", action="append", default=[], metavar="FIELD=KIND", help="overrule the kind of a field; repeatable"
+        )
+    group.add_argument("--missing", action="append", metavar="WORDS", help="what means a missing value, with commas")
+    group.add_argument("--encoding", metavar="NAME", help="of a CSV or TSV file (utf-8)")
+    group.add_argument("--delimiter", metavar="CHAR", help="of a CSV file (default: told from its line of names)")
+
+
+def read(source: str, args: argparse.Namespace) -> Dataset:
+    """The records of a source, read as the options of `add_reading` say, with their schema if `--kind` is offered."""
+    import ensample
+    from ensample.data.readers import read as read_records
+
+    wishes: dict[str, Any] = {"missing": names(args.missing), "encoding": args.encoding, "delimiter": args.delimiter}
+    wishes = {name: wish for name, wish in wishes.items() if wish is not None}
+    if not hasattr(args, "kind"):
+        return read_records(source, **wishes)
+    return ensample.read(source, kinds=pairs(args.kind, "--kind", "zip=category") or None, **wishes)
 
 
 def add_learning(parser: argparse.ArgumentParser, budget: str) -> None:
@@ -101,4 +122,4 @@ def split(text: str) -> list[str]:
         >>> split('Craft,"Sales, retail"')
         ['Craft', 'Sales, retail']
     """
-    return next(csv.reader([text], skipinitialspace=True), [""])
+    return next(csv.reader([text], skipinitialspace=True), None) or [""]

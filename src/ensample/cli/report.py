@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from ensample.cli.console import Answer, Console
-from ensample.cli.options import SOURCES, add_seed
+from ensample.cli.options import SOURCES, add_reading, add_seed, read
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -20,12 +20,14 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--save", type=Path, default=Path("report.html"), metavar="FILE", help="the HTML page (%(default)s)"
     )
+    add_reading(parser, kinds=False)
 
 
 def run(args: argparse.Namespace, console: Console) -> Answer:
     """Judge and write the page."""
     import ensample
 
-    report = ensample.load(args.model).report(args.data, train=args.train, seed=args.seed)
+    train = None if args.train is None else read(args.train, args)
+    report = ensample.load(args.model).report(read(args.data, args), train=train, seed=args.seed)
     report.save(args.save)
     return Answer(f"{report}\nreport saved to {args.save}", {**report.facts(), "saved": str(args.save)})

@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 
 from ensample.cli.console import Answer, Console
-from ensample.cli.options import SOURCES
+from ensample.cli.options import SOURCES, add_reading, read
 from ensample.cli.output import save_text
 
 
@@ -21,6 +21,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--save", type=Path, metavar="FILE", help="write one value a line there instead of standard output"
     )
+    add_reading(parser, kinds=False)
 
 
 def run(args: argparse.Namespace, console: Console) -> Answer:
@@ -29,9 +30,9 @@ def run(args: argparse.Namespace, console: Console) -> Answer:
 
     import ensample
 
-    model = ensample.load(args.model)
+    model, data = ensample.load(args.model), read(args.data, args)
     name = "anomaly_score" if args.anomaly else "log_prob"
-    values = np.asarray(model.anomaly_score(args.data) if args.anomaly else model.log_prob(args.data), dtype=np.float64)
+    values = np.asarray(model.anomaly_score(data) if args.anomaly else model.log_prob(data), dtype=np.float64)
     mean = float(values.mean())
     facts = {"measure": name, "rows": len(values), "mean": mean}
     if not args.anomaly:

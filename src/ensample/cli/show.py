@@ -7,16 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ensample.cli.console import Answer, Console, columns, plain
-from ensample.cli.options import add_kinds, pairs
+from ensample.cli.options import add_reading, read
 
 if TYPE_CHECKING:
+    from ensample.data.dataset import Dataset
     from ensample.data.schema import Schema
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """The options of `show`."""
     parser.add_argument("what", metavar="WHAT", help='a model file, a data set, "families", or the name of a family')
-    add_kinds(parser)
+    add_reading(parser)
 
 
 def run(args: argparse.Namespace, console: Console) -> Answer:
@@ -28,7 +29,7 @@ def run(args: argparse.Namespace, console: Console) -> Answer:
         return model(path)
     if not path.exists() and "://" not in args.what and ":" not in args.what and "." not in args.what:
         return family(args.what)
-    return data(args.what, pairs(args.kind, "--kind", "zip=category") or None)
+    return data(args.what, read(args.what, args))
 
 
 def families() -> Answer:
@@ -61,11 +62,8 @@ def family(name: str) -> Answer:
     return Answer("\n".join(text), {"family": name, "about": describe(kind), "can": can, "options": found})
 
 
-def data(source: str, kinds: dict[str, str] | None) -> Answer:
+def data(source: str, found: Dataset) -> Answer:
     """Rows and schema of a data set."""
-    import ensample
-
-    found = ensample.read(source, kinds=kinds)
     text = f"{source}: {len(found):,} rows, {len(found.names)} fields\n\n{found.schema}"
     return Answer(text, {"source": source, "rows": len(found), "schema": schema_facts(found.schema)})
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import contextlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 HELP = (
     "a condition: FIELD=VALUE, FIELD=A,B,C (one of these), FIELD=LOW..HIGH (both ends included; either may be left "
-    "out). Repeatable; all must hold"
+    "out), FIELD= (missing). Repeatable; all must hold"
 )
 
 
@@ -41,19 +41,21 @@ RANGED = ("number", "datetime")
 
 
 def condition(text: str, numbers: bool, ranges: bool) -> Any:
-    """One wish: a value, a list of values, or (low, high).
+    """One wish: a value, a list of values, or (low, high); None is a missing value, or an end that is open.
 
     Example:
         >>> condition("30..40", numbers=True, ranges=True)
         (30, 40)
         >>> condition("..2.5", numbers=True, ranges=True)
-        (-inf, 2.5)
+        (None, 2.5)
         >>> condition("Male,Female", numbers=False, ranges=False)
         ['Male', 'Female']
+        >>> condition("", numbers=True, ranges=True) is None
+        True
     """
     if ranges and ".." in text:
         low, _, high = text.partition("..")
-        return _end(low, numbers, -math.inf), _end(high, numbers, math.inf)
+        return _value(low, numbers), _value(high, numbers)
     values = [_value(word, numbers) for word in split(text)]
     return values if len(values) > 1 else values[0]
 
@@ -74,19 +76,10 @@ def _parts(text: str, fields: list[str]) -> tuple[str, str]:
     )
 
 
-def _end(text: str, numbers: bool, default: float) -> Any:
-    if text == "":
-        return default if numbers else None
-    return _value(text, numbers)
-
-
 def _value(text: str, numbers: bool) -> Any:
-    text = text.strip() if numbers else text
-    if not numbers:
-        return text
-    for kind in (int, float):
-        try:
+    if text == "":
+        return None
+    for kind in (int, float) if numbers else ():
+        with contextlib.suppress(ValueError):
             return kind(text)
-        except ValueError:
-            continue
     return text
