@@ -95,6 +95,22 @@ class Case:
 CASES = [
     Case("independent", close=0.5, knobs={"bins": 2}),
     Case("resample"),
+    Case("trees"),
+    Case(
+        "mixture",
+        {"components": 24},
+        close=0.05,
+        knobs={
+            "components": 5,
+            "covariance": "spherical",
+            "smoothing": 20.0,
+            "ridge": 0.3,
+            "tolerance": 0.02,
+            "steps": 2,
+        },
+    ),
+    Case("mixture", {"components": 24, "covariance": "diagonal"}, close=0.05),
+    Case("resample"),
     Case("trees", knobs={"trees": 3, "leaf": 200, "bins": 2}),
     Case("trees", options={"trees": 3, "leaf": 5}),
 ]

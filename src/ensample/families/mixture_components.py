@@ -46,7 +46,11 @@ class Layout:
         """Given and modelled coordinates side by side."""
         if batch.cond is None:
             return batch
-        return Batch(torch.cat([batch.cond.cells, batch.cells], 1), torch.cat([batch.cond.mask, batch.mask], 1))
+        offset = batch.offset
+        if isinstance(offset, Tensor):  # given fields stay in the middle of their cells
+            offset = torch.cat([torch.zeros(self.start, dtype=offset.dtype), offset])
+        cells, mask = torch.cat([batch.cond.cells, batch.cells], 1), torch.cat([batch.cond.mask, batch.mask], 1)
+        return Batch(cells, mask, offset=offset)
 
     def part(self, batch: Batch, cond: Batch | None) -> Batch:
         """The modelled coordinates of a joint batch."""

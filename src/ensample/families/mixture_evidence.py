@@ -36,7 +36,7 @@ class Evidence:
         self.unknown = torch.tensor(free, dtype=torch.int64)
         self.columns = [numbers[i] for i in free]
         self.limited = sum(j in self.bounds for j in self.columns)
-        self.x = layout.event.values(joint.cells)[:, numbers][:, self.known]
+        self.x = layout.event.values(joint.cells, joint.offset)[:, numbers][:, self.known]
         self.slopes, self.rest = form.regression(own.covariances, self.known, self.unknown)
         codes = {j: joint.cells[:, j] for j in layout.classes if self.mask[j]}
         self.logits = joint_log_density(model.structure, own, self.x, self.known, codes).clone()

@@ -32,22 +32,17 @@ class MixtureDistribution(Distribution):
         self.event, self.given, self.structure, self.components = event, given, structure, components
         self.layout = Layout.of(event, given)
 
-    def log_prob(self, batch: Batch, offset: Tensor | float = 0.0) -> Tensor:
-        """Exact log-density [rows] float64 of `event.values(cells, offset)`; unset coordinates are integrated out.
-
-        `offset` (a number, or [rows, spans]) in (-1/2, 1/2) moves the modelled numbers inside their cells.
-        """
+    def log_prob(self, batch: Batch) -> Tensor:
+        """Exact log-density [rows] float64 of `event.values(cells, offset)`; unset coordinates are integrated out."""
         rows = max(1, CHUNK // (len(self.components) * max(1, len(self.layout.event))))
         parts = []
         for start in range(0, len(batch), rows):
-            part = slice(start, start + rows)
-            parts.append(self._log_prob(batch.take(part), offset[part] if isinstance(offset, Tensor) else offset))
+            parts.append(self._log_prob(batch.take(slice(start, start + rows))))
         return torch.cat(parts) if parts else torch.zeros(0, dtype=torch.float64)
 
-    def _log_prob(self, batch: Batch, offset: Tensor | float) -> Tensor:
+    def _log_prob(self, batch: Batch) -> Tensor:
         joint = self.layout.join(batch)
-        values = self.layout.event.values(joint.cells)
-        values[:, self.layout.start :] = self.event.values(batch.cells, offset)
+        values = self.layout.event.values(joint.cells, joint.offset)
         total = self.log_joint(values, joint).logsumexp(1)
         if batch.cond is None:
             return total

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Generator, Tensor
@@ -10,6 +11,7 @@ from torch import Generator, Tensor
 from ensample.errors import CapabilityError
 from ensample.events import Batch, Limit, Mixed, concatenate, unknown
 from ensample.families.base import Distribution, Draws
+from ensample.infer.likelihood import inside_cells
 
 PILOT = (512, 4_096, 32_768)
 """Sizes of the trial draws that tell how rare a condition is; a later one is made only if the earlier found nothing."""
@@ -96,12 +98,23 @@ def propose(
 ) -> tuple[Batch, Tensor]:
     """`Draws.draw` where the family has it; else unconditional samples that weigh 0 or minus infinity."""
     if isinstance(distribution, Draws):
-        return distribution.draw(batch, generator, limits)
+        return _drawn(distribution, batch, limits, generator)
     made = distribution.sample(len(batch), generator, batch.cond)
     fits = ((made.cells == batch.cells) & made.mask | ~batch.mask).all(1)
     for limit in limits:
         fits &= limit.contains(made.cells[:, limit.column]) | ~made.mask[:, limit.column]
     return made, torch.where(fits, 0.0, -torch.inf).to(torch.float64)
+
+
+def _drawn(
+    distribution: Distribution, batch: Batch, limits: Sequence[Limit], generator: Generator
+) -> tuple[Batch, Tensor]:
+    cells, mask = batch.cells.clone(), batch.mask.clone()
+    weight = torch.zeros(len(batch), dtype=torch.float64)
+    for rows, located in inside_cells(distribution, batch, generator):
+        made, weight[rows] = cast(Draws, distribution).draw(located, generator, limits)
+        cells[rows], mask[rows] = made.cells, made.mask
+    return Batch(cells, mask, batch.cond), weight
 
 
 def _each(

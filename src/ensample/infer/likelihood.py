@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import cast
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from ensample.events import Batch
 from ensample.families.base import Distribution, Scores
@@ -24,14 +25,34 @@ def cell_log_prob(distribution: Distribution, batch: Batch) -> Tensor:
     log mean_i [ p(encode(k + u_i)) encode'(k + u_i) ]. Its error falls exponentially in the width of the density over
     the width of the cell, and vanishes where cells are fine.
     """
-    scored = cast(Scores, distribution)
     if distribution.measure == "cells":
-        return scored.log_prob(batch).to(torch.float64)
-    terms = []
+        return cast(Scores, distribution).log_prob(batch).to(torch.float64)
+    return torch.logsumexp(_terms(distribution, batch), 0) - math.log(POINTS)
+
+
+def _terms(distribution: Distribution, batch: Batch) -> Tensor:
+    """Log density per cell width at each point of the rule, [points, rows]."""
+    scored, terms = cast(Scores, distribution), []
     for shift in lattice_rule(POINTS, len(distribution.event)):
         density = scored.log_prob(replace(batch, offset=shift)).to(torch.float64)
         terms.append(density + distribution.event.log_slope(batch.cells, batch.mask, shift))
-    return torch.logsumexp(torch.stack(terms), 0) - math.log(POINTS)
+    return torch.stack(terms)
+
+
+def inside_cells(distribution: Distribution, batch: Batch, generator: Generator) -> Iterator[tuple[Tensor, Batch]]:
+    """Evidence as a density family must see it: (row numbers, rows with an offset), every row once.
+
+    A known number is a whole cell of which a density needs one point. The point is drawn from the model's own
+    distribution within the cell, so that what follows is conditioned on the cell and not on its middle.
+    """
+    if distribution.measure == "cells" or not isinstance(distribution, Scores) or not bool(batch.mask.any()):
+        yield torch.arange(len(batch)), batch
+        return
+    point = torch.multinomial(torch.softmax(_terms(distribution, batch).T, 1), 1, generator=generator)[:, 0]
+    for i, shift in enumerate(lattice_rule(POINTS, len(distribution.event))):
+        rows = (point == i).nonzero()[:, 0]
+        if len(rows):
+            yield rows, replace(batch.take(rows), offset=shift)
 
 
 def lattice_rule(points: int, dimensions: int) -> Tensor:
