@@ -8,14 +8,16 @@ add, records may stream from disk, and the state between steps is nothing but th
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterator
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from ensample.errors import TrainingError
+from ensample.errors import Interrupted, TrainingError
 from ensample.families.base import Distribution, Statistics, SummaryFamily
 from ensample.kinds.records import Records
+from ensample.train.budget import Clock
 from ensample.train.run import Progress, Run
 
 PART = "summaries"
@@ -52,7 +54,7 @@ def fit_by_summaries(family: SummaryFamily, records: Records, seed: int, run: Ru
 
     The objective is the mean log-likelihood, plus the log prior of the parameters over the number of records if the
     family has one. The state is kept in `run` after every step, so a run that was killed goes on from there and ends
-    with the same bits. KeyboardInterrupt ends learning with the last whole step.
+    with the same bits.
 
     Arguments:
         family: what learns.
@@ -63,6 +65,7 @@ def fit_by_summaries(family: SummaryFamily, records: Records, seed: int, run: Ru
 
     Raises:
         TrainingError: the likelihood is not finite.
+        Interrupted: Ctrl-C in a run with a folder. Without one, the last whole step is returned with a warning.
     """
     current, step, before, finished = _begin(family, records, seed, run)
     passes = _Passes(family, records, batch)
@@ -75,13 +78,13 @@ def fit_by_summaries(family: SummaryFamily, records: Records, seed: int, run: Ru
             step += 1
             finished = objective - before < family.tolerance
             before = objective
-            run.keep(PART, current.arrays(), _facts(current, step, before, finished))
+            run.keep(PART, current.arrays(), _facts(current, step, before, finished, run.clock.seconds))
             seconds = max(run.clock.seconds - began, 1e-9)
             share = max(step / family.steps, run.clock.share(steps=step, epochs=step))
             left = min(seconds * (family.steps - step), run.clock.budget.seconds - run.clock.seconds)
             run.report(Progress("EM", min(share, 1.0), -objective, len(records) / seconds, max(left, 0.0)))
     except KeyboardInterrupt:
-        pass  # `current` is the last whole step
+        _stop(step, run)
     return current
 
 
@@ -90,13 +93,31 @@ def _begin(family: SummaryFamily, records: Records, seed: int, run: Run) -> tupl
     if kept is None:
         return family.start(records, seed), 0, -math.inf, False
     arrays, facts = kept
+    run.clock = Clock(run.clock.budget, max(run.clock.seconds, facts["seconds"]))
     current = family.restore(records.event, records.given, arrays, facts["facts"])
-    before = -math.inf if facts["objective"] is None else float.fromhex(facts["objective"])
-    return current, facts["step"], before, facts["finished"]
+    return current, facts["step"], float.fromhex(facts["objective"]), facts["finished"]
 
 
-def _facts(current: Distribution, step: int, objective: float, finished: bool) -> dict[str, Any]:
-    return {"facts": current.facts(), "step": step, "objective": objective.hex(), "finished": finished}
+def _facts(current: Distribution, step: int, objective: float, finished: bool, seconds: float) -> dict[str, Any]:
+    return {
+        "facts": current.facts(),
+        "step": step,
+        "objective": objective.hex(),
+        "finished": finished,
+        "seconds": seconds,
+    }
+
+
+def _stop(step: int, run: Run) -> None:
+    """After Ctrl-C: say how to go on, or that the last whole step is what there is."""
+    if run.folder is not None:
+        raise Interrupted(
+            f"Stopped at step {step}; nothing is lost. Go on with: ensample resume {run.folder}"
+        ) from None
+    warnings.warn(
+        f"Stopped at step {step}: the model is what was learned so far. A run with a folder (out=...) could go on.",
+        stacklevel=4,
+    )
 
 
 def _objective(family: SummaryFamily, current: Distribution, statistics: Statistics) -> float:
