@@ -38,7 +38,7 @@ lint: $(VENV)/.all  ## style and types
 	$(BIN)/mypy
 
 docs: $(VENV)/.all  ## the documentation, into site/
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 bench: $(VENV)/.all  ## measure: each script prints one JSON line
 	@set -e; for script in bench/*.py; do echo "$$script"; $(BIN)/python "$$script"; done

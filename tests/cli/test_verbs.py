@@ -263,3 +263,12 @@ def test_ctrl_c_says_how_to_go_on(folder, tmp_path):
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     assert f"ensample resume {tmp_path / 'run'}" in err and "Traceback" not in err and out == ""
+
+
+def test_a_table_of_conditions_makes_a_record_for_each_row(ask, folder):
+    (folder / "wishes.csv").write_text("sex,age\nMale,30\nFemale,40\nMale,50\n")
+    code, out, err = ask("sample", "people.ens", "--where", "@wishes.csv", "--seed", 1)
+    assert code == 0, err
+    assert [(row["sex"], row["age"]) for row in table(out)] == [("Male", "30"), ("Female", "40"), ("Male", "50")]
+    assert ask("sample", "people.ens", "--where", "@wishes.csv", "--where", "age=3")[0] == 1
+    assert ask("sample", "people.ens", "--where", "@wishes.csv", "-n", 2)[0] == 1

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 HELP = (
     "a condition: FIELD=VALUE, FIELD=A,B,C (one of these), FIELD=LOW..HIGH (both ends included; either may be left "
-    "out), FIELD= (missing). Repeatable; all must hold"
+    "out), FIELD= (missing). Repeatable; all must hold. Or @FILE: a table of which each row is completed to one record"
 )
 
 
