@@ -45,3 +45,7 @@ class FormatError(EnsampleError, OSError):
 
 class TrainingError(EnsampleError, RuntimeError):
     """Learning cannot go on: the loss is not finite and going back did not help."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """A run was stopped by hand and can go on; the message says how. No part of it is lost that was kept."""

@@ -1,0 +1,44 @@
+"""Orders in which the columns of a record are looked at, and what each column then knows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Generator, Tensor
+
+from ensample.events import Mixed
+
+
+@dataclass(frozen=True)
+class Orders:
+    """Random orders of the spans of an event, a span always after the one that it depends on.
+
+    Of the rows, `plain` follow the event's own order (new records are drawn so), `evidence` look first at a random set
+    of any size and then at the rest in the event's order (completions are drawn so), the others at a random
+    permutation (Uria, Murray and Larochelle 2014).
+    """
+
+    event: Mixed
+    plain: float
+    evidence: float
+
+    def earlier(self, rows: int, generator: Generator) -> Tensor:
+        """Which spans come before which: bool [rows, span, earlier span]."""
+        size = len(self.event)
+        place = torch.arange(size) / max(1, size)
+        u = torch.rand(rows, size, generator=generator)
+        share, kind = torch.rand(2, rows, 1, generator=generator)
+        key = torch.where(u < share, place, place + 1)
+        key = torch.where(kind < self.plain + self.evidence, key, u)
+        key = torch.where(kind < self.plain, place, key)
+        for j, span in enumerate(self.event.spans):
+            if span.exists is not None:
+                key[:, j] = torch.maximum(key[:, j], key[:, span.exists[0]])
+        tie = (key[:, None, :] == key[:, :, None]) & plain_order(size)
+        return (key[:, None, :] < key[:, :, None]) | tie
+
+
+def plain_order(size: int) -> Tensor:
+    """The event's own order: bool [span, earlier span]."""
+    return torch.ones(size, size, dtype=torch.bool).tril(-1)

@@ -1,0 +1,102 @@
+"""All that a gradient run must remember, as arrays and plain facts: to go back, to go on, to keep the best."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ensample.families.base import Player
+from ensample.train.average import Average, assign
+from ensample.train.guards import LOWER, Guard
+
+State = tuple[dict[str, Tensor], dict[str, Any]]
+
+
+@dataclass
+class Facts:
+    """Plain numbers of a run. `scale` multiplies the learning rate, `waited` counts looks since the best one."""
+
+    step: int = 0
+    setbacks: int = 0
+    reductions: int = 0
+    waited: int = 0
+    scale: float = 1.0
+    best: float | None = None
+    stopped: bool = False
+
+
+@dataclass
+class Learner:
+    """Weights, their average, their optimisers, and where learning stands. `state` and `restore` are inverse."""
+
+    module: nn.Module
+    optimisers: list[torch.optim.Optimizer]
+    average: Average
+    guard: Guard
+    facts: Facts = field(default_factory=Facts)
+    best: list[Tensor] = field(default_factory=list)
+
+    @classmethod
+    def begin(
+        cls, module: nn.Module, players: tuple[Player, ...], rate: float, decay: float, average: float
+    ) -> Learner:
+        """A learner before its first step: AdamW (Loshchilov and Hutter 2019) for each player's own parameters."""
+        optimisers: list[torch.optim.Optimizer] = [
+            torch.optim.AdamW(p.parameters, lr=rate, betas=(0.9, 0.99), weight_decay=decay, fused=True) for p in players
+        ]
+        for optimiser in optimisers:  # zero moments from the start, so that every state has the same arrays
+            for weight in _parameters(optimiser):
+                optimiser.state[weight] = {
+                    "step": torch.zeros(()),
+                    "exp_avg": torch.zeros_like(weight),
+                    "exp_avg_sq": torch.zeros_like(weight),
+                }
+        weights = Average(list(module.parameters()), average)
+        return cls(module, optimisers, weights, Guard(spikes=len(players) == 1))
+
+    def _live(self) -> dict[str, Tensor]:
+        """Every tensor that a step changes, by name."""
+        names = [name for name, _ in self.module.named_parameters()]
+        arrays = {f"average.{name}": value for name, value in zip(names, self.average.values, strict=True)}
+        arrays |= {f"module.{name}": value.detach() for name, value in self.module.state_dict().items()}
+        for i, optimiser in enumerate(self.optimisers):
+            for j, weight in enumerate(_parameters(optimiser)):
+                arrays |= {f"optimiser.{i}.{j}.{key}": value for key, value in optimiser.state[weight].items()}
+        return arrays
+
+    def state(self) -> State:
+        """A copy of everything."""
+        arrays = {name: value.clone() for name, value in self._live().items()}
+        arrays |= {f"best.{i}": value for i, value in enumerate(self.best)}
+        return arrays, {**asdict(self.facts), "guard": [_plain(self.guard.mean), _plain(self.guard.deviation)]}
+
+    @torch.no_grad()
+    def restore(self, state: State) -> None:
+        """Stand where `state` was taken, to the bit."""
+        arrays, facts = state[0], dict(state[1])
+        for name, value in self._live().items():
+            value.copy_(arrays[name])
+        self.best = [arrays[f"best.{i}"] for i in range(sum(name.startswith("best.") for name in arrays))]
+        self.guard.mean, self.guard.deviation = (float("nan") if x is None else x for x in facts.pop("guard"))
+        self.facts = Facts(**facts)
+
+    def set_back(self, state: State) -> None:
+        """Return to a good state with a lower rate; the setbacks so far are remembered."""
+        setbacks, scale = self.facts.setbacks, self.facts.scale
+        self.restore(state)
+        self.facts.setbacks, self.facts.scale = setbacks + 1, scale * LOWER
+
+    def take_best(self) -> None:
+        """Put the best averaged weights in place, or the average as it stands if none was ever looked at."""
+        assign(list(self.module.parameters()), self.best or self.average.values)
+
+
+def _parameters(optimiser: torch.optim.Optimizer) -> list[nn.Parameter]:
+    return [weight for group in optimiser.param_groups for weight in group["params"]]
+
+
+def _plain(x: float) -> float | None:
+    return x if x == x else None

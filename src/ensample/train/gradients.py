@@ -1,0 +1,265 @@
+"""Learning by gradients: one loop over a list of players, whatever the family.
+
+A run is a pure function of (family, records, seed, budget in steps or epochs): the order of the rows depends on
+(seed, epoch, index) alone and the noise of a step on (seed, step, setbacks) alone, so a run that goes on from a
+checkpoint ends where the unbroken one would have, to the bit.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Generator, Tensor, nn
+
+from ensample.errors import Interrupted
+from ensample.events import Batch
+from ensample.families.base import GradientFamily, Player
+from ensample.kinds.records import Records
+from ensample.train.average import assign
+from ensample.train.budget import Clock
+from ensample.train.checkpoint import Learner
+from ensample.train.guards import LOWER, SETBACKS, gave_up
+from ensample.train.machine import careful_products, machine, threads_for
+from ensample.train.run import Progress, Run
+
+WINDOW = 20
+"""Steps between two looks at the losses (one host synchronisation), and the least between two checkpoints."""
+PART = "gradients"
+"""Name of the checkpoint in the run folder."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a family may say about its training, by fields of these names; see `GradientFamily`.
+
+    Arguments:
+        learning_rate, weight_decay: of AdamW.
+        batch_size: rows of a step.
+        clip: largest norm of a player's gradient.
+        average: decay of the moving average of the weights.
+        patience: looks at the held-out loss without gain before the rate is lowered, from the best weights on.
+        reductions: how often the rate is lowered so before learning stops early.
+        holdout: share of rows held out to look at, of at most `most_held`.
+    """
+
+    learning_rate: float
+    batch_size: int
+    weight_decay: float = 0.0
+    clip: float = 1.0
+    average: float = 0.999
+    patience: int = 15
+    reductions: int = 2
+    holdout: float = 0.1
+    most_held: int = 4096
+    warm_up: int = 100
+
+    @classmethod
+    def of(cls, family: GradientFamily) -> Options:
+        """The family's own values where it has such fields."""
+        return cls(**{f.name: getattr(family, f.name) for f in fields(cls) if hasattr(family, f.name)})
+
+
+def fit_by_gradients(family: GradientFamily, records: Records, seed: int, run: Run, save_every: float = 20.0) -> Any:
+    """Train a gradient family and give its module with the best averaged weights, in evaluation mode.
+
+    At least `save_every` seconds lie between two checkpoints, if the run has a folder.
+
+    Raises:
+        TrainingError: the loss stays non-finite or keeps jumping after several returns to a good state.
+        Interrupted: Ctrl-C in a run with a folder. Without one, the model reached so far is returned with a warning.
+    """
+    options = Options.of(family)
+    module = family.build(records, seed)
+    loop = Loop(family, module, options, records, seed, run)
+    with machine(threads_for(sum(p.numel() for p in module.parameters()), options.batch_size)):
+        saved = time.monotonic()
+        try:
+            for _ in loop.windows():
+                if time.monotonic() - saved >= save_every:
+                    loop.save()
+                    saved = time.monotonic()
+        except KeyboardInterrupt:
+            loop.stop()
+        loop.learner.take_best()
+    return module.eval()
+
+
+class Loop:
+    """Steps, windows of steps, looks at the held-out rows."""
+
+    def __init__(
+        self, family: GradientFamily, module: nn.Module, options: Options, records: Records, seed: int, run: Run
+    ) -> None:
+        self.family, self.module, self.options, self.records, self.run = family, module, options, records, run
+        self.players: tuple[Player, ...] = family.players(module)
+        self.seed = seed
+        learn, held = _parts(len(records), options, seed)
+        self.order = Order(learn, min(options.batch_size, len(learn)), seed)
+        self.held = records.select(held).batch() if len(held) else None
+        self.learner = Learner.begin(module, self.players, options.learning_rate, options.weight_decay, options.average)
+        passes = 5 * len(held) // options.batch_size  # a look costs a third of a training pass: keep it below a tenth
+        self.look_every = WINDOW * max(5, -(-passes // WINDOW))
+        self.good = self.learner.state()
+        if (kept := run.kept(PART)) is not None:
+            self.good = (kept[0], {key: value for key, value in kept[1].items() if key != "seconds"})
+            self.learner.restore(self.good)
+            run.clock = Clock(run.clock.budget, max(run.clock.seconds, kept[1]["seconds"]))
+        self.held_loss: float | None = None
+
+    def windows(self) -> Iterator[None]:
+        """Learn until the budget is used up or nothing more is gained; yields after each good window."""
+        over = self._over()
+        while not over and not self.learner.facts.stopped:
+            what, facts = self.learner.guard.trouble(*self._steps()), self.learner.facts
+            over = self._over()
+            if what is not None:
+                if facts.setbacks == SETBACKS or (over and self.good[1]["step"] == 0):
+                    raise gave_up(what, facts.step, facts.setbacks, self.options.learning_rate * facts.scale)
+                self.learner.set_back(self.good)
+                over = self._over()
+                continue
+            if self.held is not None and (facts.step % self.look_every == 0 or over):
+                self._look(self.held)
+            self.good = self.learner.state()
+            self._report()
+            yield
+        self.save()
+
+    def save(self) -> None:
+        """Keep the last good state in the run folder."""
+        arrays, facts = self.good
+        self.run.keep(PART, arrays, {**facts, "seconds": self.run.clock.seconds})
+
+    def stop(self) -> None:
+        """After Ctrl-C: keep the last good state and say how to go on, or fall back to it."""
+        self.learner.restore(self.good)
+        if self.learner.facts.step == 0:
+            raise KeyboardInterrupt
+        if self.run.folder is not None:
+            self.save()
+            raise Interrupted(
+                f"Stopped at step {self.learner.facts.step}; nothing is lost. Go on with: "
+                f"ensample resume {self.run.folder}"
+            )
+        warnings.warn(
+            f"Stopped at step {self.learner.facts.step}: the model is what was learned so far. "
+            "A run with a folder (out=...) could go on.",
+            stacklevel=4,
+        )
+
+    def _over(self) -> bool:
+        step = self.learner.facts.step
+        return self.run.clock.over(step, self._epochs(step))
+
+    def _epochs(self, step: int) -> float:
+        return step * sum(p.steps for p in self.players) / self.order.batches
+
+    def _rate(self, step: int) -> float:
+        """Warm-up, then linear to 0 at the end of the budget; constant if the budget has no end."""
+        share = self.run.clock.share(step, self._epochs(step))
+        warm = max((step + 1) / self.options.warm_up, share / 0.05)
+        return self.options.learning_rate * self.learner.facts.scale * min(1.0, warm) * (1.0 - share)
+
+    def _steps(self) -> tuple[list[Tensor], list[Tensor]]:
+        """One window of turns of all players: their losses and gradient norms, still on the device."""
+        losses, norms, facts = [], [], self.learner.facts
+        generator = Generator()
+        self.module.train()
+        while True:
+            generator.manual_seed(_mixed(self.seed, facts.step, facts.setbacks))
+            rate, index = self._rate(facts.step), facts.step * sum(p.steps for p in self.players)
+            for player, optimiser in zip(self.players, self.learner.optimisers, strict=True):
+                optimiser.param_groups[0]["lr"] = rate
+                for _ in range(player.steps):
+                    loss, norm = self._step(player, optimiser, self.records.batch(self.order.rows(index)), generator)
+                    losses.append(loss)
+                    norms.append(norm)
+                    index += 1
+            self.learner.average.update(facts.step)
+            facts.step += 1
+            if facts.step % WINDOW == 0 or self._over():
+                return losses, norms
+
+    def _step(
+        self, player: Player, optimiser: torch.optim.Optimizer, batch: Batch, generator: Generator
+    ) -> tuple[Tensor, Tensor]:
+        loss = player.loss(batch, generator)
+        gradients = torch.autograd.grad(loss, player.parameters, allow_unused=True, materialize_grads=True)
+        for weight, gradient in zip(player.parameters, gradients, strict=True):
+            weight.grad = gradient
+        norm = nn.utils.clip_grad_norm_(player.parameters, self.options.clip)
+        optimiser.step()
+        return loss.detach(), norm
+
+    def _look(self, held: Batch) -> None:
+        """Held-out loss of the averaged weights; keep the best, lower the rate or stop when there is no gain."""
+        facts, learner = self.learner.facts, self.learner
+        self.held_loss = self._held_loss(held)
+        if facts.best is None or self.held_loss < facts.best:
+            facts.best, facts.waited = self.held_loss, 0
+            learner.best = [value.clone() for value in learner.average.values]
+            return
+        facts.waited += 1
+        if facts.waited < self.options.patience:
+            return
+        facts.stopped = facts.reductions == self.options.reductions
+        facts.reductions, facts.waited, facts.scale = facts.reductions + 1, 0, facts.scale * LOWER
+        assign(list(self.module.parameters()), learner.best)
+        assign(learner.average.values, learner.best)
+
+    @torch.no_grad()
+    def _held_loss(self, held: Batch) -> float:
+        self.module.eval()
+        generator = Generator().manual_seed(_mixed(self.seed, 0, -1))  # the same noise at each look
+        with self.learner.average.in_place(), careful_products():
+            parts = [
+                self.family.validate(self.module, held.take(slice(i, i + 1024)), generator).sum()
+                for i in range(0, len(held), 1024)
+            ]
+        loss = float(torch.stack(parts).sum()) / len(held)
+        return loss if loss == loss else float("inf")
+
+    def _report(self) -> None:
+        step, clock = self.learner.facts.step, self.run.clock
+        done, seconds = clock.share(step, self._epochs(step)), clock.seconds
+        rate = step * self.order.size * sum(p.steps for p in self.players) / max(seconds, 1e-9)
+        left = seconds * (1 - done) / done if done > 0 else None
+        shown = self.learner.guard.mean if self.held_loss is None else self.held_loss
+        self.run.report(Progress(self.family.name, done, shown, rate, left))
+
+
+class Order:
+    """Which rows batch number `index` holds, counted over all epochs: a pure function of (seed, epoch, index)."""
+
+    def __init__(self, chosen: np.ndarray, size: int, seed: int) -> None:
+        self.size, self.batches = size, max(1, len(chosen) // size)
+        self._chosen, self._seed, self._epoch, self._shuffled = chosen, seed, -1, chosen
+
+    def rows(self, index: int) -> np.ndarray:
+        """Row numbers [size] int64. The rows left over at the end of an epoch fall out, others each time."""
+        epoch, place = divmod(index, self.batches)
+        if epoch != self._epoch:
+            rng = np.random.default_rng([self._seed, 2, epoch])
+            self._epoch, self._shuffled = epoch, rng.permutation(self._chosen)
+        return self._shuffled[place * self.size : (place + 1) * self.size]
+
+
+def _parts(rows: int, options: Options, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Row numbers (to learn from, held out), each ascending. Nothing is held out of fewer than 20 rows."""
+    count = 0 if rows < 20 else min(int(rows * options.holdout), options.most_held)
+    held = np.sort(np.random.default_rng([seed, 1]).choice(rows, count, replace=False))
+    return np.setdiff1d(np.arange(rows), held, assume_unique=True), held
+
+
+def _mixed(seed: int, step: int, setbacks: int) -> int:
+    """A 32-bit seed that depends on all three (splitmix64 finaliser of Steele et al. 2014)."""
+    z = (seed * 0x9E3779B97F4A7C15 + step * 0xBF58476D1CE4E5B9 + (setbacks + 1) * 0x94D049BB133111EB) % 2**64
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9 % 2**64
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EB % 2**64
+    return (z ^ (z >> 31)) % 2**32
