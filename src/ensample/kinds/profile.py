@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from ensample.errors import InputError
 from ensample.kinds.arrow import is_number, is_text, plain
 from ensample.kinds.timeformat import TextTrace
-from ensample.kinds.trace import FloatTrace, IntegerTrace
+from ensample.kinds.trace import FloatTrace, IntegerTrace, TimeTrace
 
 MOST_LEVELS = 100_000
 """Distinct values that are counted exactly; a column with more has `distinct` None."""
@@ -102,7 +102,7 @@ class Profile:
             summed = table.group_by("v").aggregate([("c", "sum")]).combine_chunks()
             columns = [summed.column(name).combine_chunks() for name in ("v", "c_sum")]
             columns = [c.chunk(0) if isinstance(c, pa.ChunkedArray) else c for c in columns]
-            self._pending = [pa.StructArray.from_arrays(columns, ["v", "c"])]
+            self._pending = [pa.StructArray.from_arrays(columns, ["values", "counts"])]
         self._size = len(self._pending[0])
         if self._size > MOST_LEVELS:
             self._pending = None
@@ -153,7 +153,9 @@ def _trace(dtype: pa.DataType) -> IntegerTrace | FloatTrace | TextTrace | None:
     kind = dtype.value_type if pa.types.is_dictionary(dtype) else dtype
     if pa.types.is_floating(kind):
         return FloatTrace(kind)
-    if is_number(kind) or pa.types.is_temporal(kind):
+    if pa.types.is_temporal(kind):
+        return TimeTrace(kind)
+    if is_number(kind):
         return IntegerTrace()
     return TextTrace() if is_text(kind) else None
 
