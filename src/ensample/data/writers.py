@@ -15,7 +15,7 @@ import pyarrow.ipc
 import pyarrow.parquet as pq
 
 from ensample.data import marks
-from ensample.data.readers.arrays import MISSING_SUFFIX, SCHEMA_KEY
+from ensample.data.readers.arrays import LEVELS_SUFFIX, MISSING_SUFFIX, SCHEMA_KEY
 from ensample.data.sources import COMPRESSIONS, compressed, suffixes
 from ensample.data.wording import write
 from ensample.errors import InputError
@@ -139,6 +139,8 @@ def _npz(data: Dataset, sink: Any) -> None:
     arrays: dict[str, np.ndarray] = {}
     for field, column in zip(table.schema, table.columns, strict=True):
         arrays[field.name] = _numpy(column)
+        if pa.types.is_dictionary(field.type):
+            arrays[field.name + LEVELS_SUFFIX] = _numpy(pa.chunked_array([_levels(column)]))
         if column.null_count:
             arrays[field.name + MISSING_SUFFIX] = np.asarray(column.is_null())
     arrays[SCHEMA_KEY] = np.frombuffer(table.schema.serialize(), np.uint8)
@@ -147,10 +149,17 @@ def _npz(data: Dataset, sink: Any) -> None:
     sink.write(packed.getvalue())
 
 
+def _levels(column: pa.ChunkedArray) -> pa.Array:
+    chunks = column.unify_dictionaries().chunks
+    return chunks[0].dictionary if chunks else pa.array([], column.type.value_type)
+
+
 def _numpy(column: pa.ChunkedArray) -> np.ndarray:
     kind = column.type
     if pa.types.is_integer(kind) or pa.types.is_boolean(kind):
         column = pc.fill_null(column, pa.scalar(0).cast(kind))
+    elif pa.types.is_time(kind):
+        return _numpy(column.cast(pa.int32() if kind.bit_width == 32 else pa.int64()))
     elif not pa.types.is_floating(kind) and not pa.types.is_temporal(kind):
         texts = [write(chunk) for chunk in column.chunks]
         return np.asarray(pc.fill_null(pa.chunked_array(texts, pa.string()), "").to_pylist(), dtype=np.str_)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ensample.data.sources import File
 from ensample.errors import FormatError, InputError
@@ -16,6 +17,8 @@ SCHEMA_KEY = "ensample.schema"
 """The array of an NPZ file that holds the Arrow types of the columns, as bytes."""
 MISSING_SUFFIX = ".missing"
 """`x.missing` of an NPZ file tells which values of `x` are missing."""
+LEVELS_SUFFIX = ".levels"
+"""`x.levels` of an NPZ file that holds the Arrow types are the levels of a dictionary column, in their order."""
 
 
 def table_of_file(file: File) -> pa.Table:
@@ -80,7 +83,8 @@ def table_of_arrays(arrays: Mapping[str, np.ndarray], source: str) -> pa.Table:
         InputError: an array has another shape or length.
     """
     arrays = dict(arrays)
-    stored = arrays.pop(SCHEMA_KEY, None)
+    schema = _stored_schema(arrays.pop(SCHEMA_KEY, None), source)
+    levels = {f.name: arrays.pop(f.name + LEVELS_SUFFIX, None) for f in schema or () if pa.types.is_dictionary(f.type)}
     gaps = {name: arrays.pop(name + MISSING_SUFFIX) for name in list(arrays) if _is_gap_of(name, arrays)}
     columns: list[tuple[str, np.ndarray]] = []
     for name, array in arrays.items():
@@ -96,7 +100,30 @@ def table_of_arrays(arrays: Mapping[str, np.ndarray], source: str) -> pa.Table:
         raise InputError("The arrays of a table have one length.", source, shapes, "keep those of one length")
     cells = [_cells(column, gaps.get(name), f"{source}, array {name!r}") for name, column in columns]
     table = pa.table(cells, names=[name for name, _ in columns])
-    return table if stored is None else table.cast(pa.ipc.read_schema(pa.py_buffer(stored.tobytes())))
+    if schema is None:
+        return table
+    columns_back = [_restored(table.column(f.name), f.type, levels.get(f.name)) for f in schema]
+    return pa.Table.from_arrays(columns_back, schema=schema)
+
+
+def _stored_schema(stored: np.ndarray | None, source: str) -> pa.Schema | None:
+    if stored is None:
+        return None
+    try:
+        return pa.ipc.read_schema(pa.py_buffer(stored.tobytes()))
+    except (pa.ArrowInvalid, OSError) as error:
+        raise FormatError("The types of the columns must be readable.", source, str(error), "write it anew") from error
+
+
+def _restored(column: pa.ChunkedArray, kind: pa.DataType, levels: np.ndarray | None) -> pa.ChunkedArray:
+    if pa.types.is_null(kind):
+        return pa.chunked_array([pa.nulls(len(column))])
+    if levels is None:
+        return column.cast(kind)
+    known = _cells(levels, None, "levels").cast(kind.value_type)
+    codes = pc.index_in(column.cast(kind.value_type), value_set=known).cast(kind.index_type)
+    chunks = [pa.DictionaryArray.from_arrays(chunk, known, ordered=kind.ordered) for chunk in codes.chunks]
+    return pa.chunked_array(chunks, kind)
 
 
 def _is_gap_of(name: str, arrays: Mapping[str, np.ndarray]) -> bool:
@@ -112,7 +139,7 @@ def _cells(column: np.ndarray, gap: np.ndarray | None, place: str) -> pa.Array:
             return pa.array(np.char.decode(column, "utf-8").astype(object), pa.string(), mask=gap)
         except UnicodeDecodeError as error:
             raise InputError("Texts must be UTF-8.", place, str(error), "decode them and save them as text") from error
-    if column.dtype.kind not in "biufM":
+    if column.dtype.kind not in "biufmM":
         raise InputError(
             "A column of an array holds numbers, truths, texts or times.",
             place,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -40,11 +41,13 @@ class _Parquet:
 
     def __call__(self, names: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
         with _damage_told(self.file), _open_parquet(self.file) as whole:
-            columns = list(names) if names is not None else None
+            schema = _with_seconds(whole)
+            columns = list(names) if names is not None else schema.names
+            schema = pa.schema([schema.field(name) for name in columns], schema.metadata)
             for batch in whole.iter_batches(ROWS, columns=columns):
-                yield batch if columns is None else batch.select(columns)
+                yield batch.select(columns).cast(schema)
             if whole.metadata.num_rows == 0:
-                yield pa.RecordBatch.from_pylist([], whole.schema_arrow)
+                yield pa.RecordBatch.from_pylist([], schema)
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,20 @@ def _open_parquet(file: File) -> pq.ParquetFile:
         return pq.ParquetFile(file.seekable())
     with file.open():  # is it still what it was?
         return pq.ParquetFile(str(file.path))
+
+
+def _with_seconds(whole: pq.ParquetFile) -> pa.Schema:
+    """The schema of a file; Parquet has no times in whole seconds, but Arrow notes in the file that it wrote some."""
+    schema = whole.schema_arrow
+    noted = (whole.metadata.metadata or {}).get(b"ARROW:schema")
+    if noted is None:
+        return schema
+    written = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(noted)))
+    for j, f in enumerate(schema):
+        kind = written.field(j).type if j < len(written) and written.field(j).name == f.name else f.type
+        if pa.types.is_temporal(kind) and kind != f.type:
+            schema = schema.set(j, f.with_type(kind))
+    return schema
 
 
 def _chosen(table: pa.Table, names: Sequence[str] | None) -> pa.Table:

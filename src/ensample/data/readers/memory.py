@@ -153,14 +153,15 @@ def _objects(values: list[Any], name: str, label: str) -> tuple[pa.Array, list[s
         pass
     except OverflowError:
         return pa.array([None if value is None else float(value) for value in values], pa.float64()), []
-    missing = pa.array([value is None or value != value or _is_nat(value) for value in values])
-    texts = pa.array([None if gone else str(value) for value, gone in zip(values, missing.to_pylist(), strict=True)])
-    kinds = sorted({type(v).__name__ for v, gone in zip(values, missing.to_pylist(), strict=True) if not gone})
+    kept = [None if _is_gone(value) else value for value in values]
+    kinds = sorted({type(value).__name__ for value in kept if value is not None})
+    texts = pa.array([None if value is None else str(value) for value in kept], pa.string())
     return texts, [f"column {name!r} mixes {', '.join(kinds)}: read as text"] if len(kinds) > 1 else []
 
 
-def _is_nat(value: Any) -> bool:
-    return type(value).__name__ in ("NaTType", "NAType")
+def _is_gone(value: Any) -> bool:
+    is_nan = isinstance(value, float | np.floating) and bool(np.isnan(value))
+    return value is None or is_nan or type(value).__name__ in ("NaTType", "NAType")
 
 
 def _is_a(module: str, *names: str) -> Callable[[Any], bool]:
