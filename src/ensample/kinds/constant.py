@@ -81,7 +81,7 @@ class Constant:
             same = pc.fill_null(pc.equal(values.cast(one.type), one[0]), False)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
             return np.zeros(len(values), dtype=bool)
-        return np.asarray(same.to_numpy(zero_copy_only=False)) & ~gone
+        return np.asarray(same.to_numpy(zero_copy_only=False) & ~gone)
 
     def _value(self) -> pa.Array:
         return _restore(self.value, value_type(self.type))

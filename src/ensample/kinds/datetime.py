@@ -16,10 +16,12 @@ from ensample.kinds.base import cannot_be, impossible, wrong_value
 from ensample.kinds.measured import Measured, numerators_of, supported_step
 from ensample.kinds.profile import Profile
 from ensample.kinds.timeformat import TextTrace
-from ensample.kinds.trace import IntegerTrace, integers
+from ensample.kinds.trace import TimeTrace, calendar_unit, from_months, integers, to_months
 
 UNITS = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000, "day": 1 / 86_400}
 """Numerators per second."""
+FEWEST_MONTHS = 4
+"""So many different first days of a month are taken to be months."""
 
 _NAMES = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"), (1e-3, "millisecond"), (1e-6, "microsecond"))
 
@@ -30,6 +32,7 @@ class Datetime(Measured):
 
     Arguments:
         format: how texts are written, see `timeformat`; "" for a column of Arrow times.
+        months: whether numerators are months since 1970: every value is the first moment of one.
 
     Example:
         >>> born = Datetime.fit(Profile.of(pa.array(["1969-12-31", "1970-01-02", None])))
@@ -38,6 +41,7 @@ class Datetime(Measured):
     """
 
     format: str = ""
+    months: bool = False
 
     name: ClassVar[str] = "datetime"
 
@@ -60,14 +64,18 @@ class Datetime(Measured):
             form, trace = trace.formats[0], trace.traces[trace.formats[0]]
         elif pa.types.is_temporal(value_type(profile.dtype)):
             second = _per_second(value_type(profile.dtype))
-        if not isinstance(trace, IntegerTrace) or trace.low is None or trace.high is None or second == 0:
+        if not isinstance(trace, TimeTrace) or trace.low is None or trace.high is None or second == 0:
             reason = f"values of type {profile.dtype} in no known format of dates"
             raise cannot_be(
                 profile, "datetime", reason, "write dates as 2024-12-31, or leave the kind to be recognised"
             )
-        if not form and not pa.types.is_temporal(value_type(profile.dtype)):
-            raise cannot_be(profile, "datetime", f"values of type {profile.dtype}", "turn the column into dates first")
-        natural = [round(amount * second) for amount, _ in _NAMES if amount * second >= 1 and amount != 86_400 * 0]
+        months = trace.months
+        if months is not None and months.low is not None and months.high is not None:
+            known = "%Y" in form and "%d" not in form
+            if known or profile.distinct is None or profile.distinct >= FEWEST_MONTHS:
+                step = supported_step(months.divisor, profile.distinct)
+                return cls._of(profile, months.low, months.high, step, {"format": form, "months": True})
+        natural = [round(amount * second) for amount, _ in _NAMES if amount * second >= 1]
         step = supported_step(trace.divisor, profile.distinct, natural)
         return cls._of(profile, trace.low, trace.high, step, {"format": form})
 
@@ -87,10 +95,13 @@ class Datetime(Measured):
             wanted = self.format.removeprefix(timeformat.BARE) or str(kind)
             rule = f"Values must be dates or times of the form {wanted}."
             raise wrong_value(rule, field, row, column[row].as_py(), "correct the value or make it missing")
-        return np.where(valid, integers(_filled(times), field), 0), valid
+        whole = integers(_filled(times), field)
+        return np.where(valid, to_months(whole, calendar_unit(kind)) if self.months else whole, 0), valid
 
     def _values(self, cells: np.ndarray, valid: np.ndarray) -> pa.Array:
         whole = np.where(valid, numerators_of(cells, self.low, self.step).view(np.int64), 0)
+        if self.months:
+            whole = from_months(whole, calendar_unit(pa.timestamp("s") if self.format else value_type(self.type)))
         mask = ~valid
         if self.format:
             texts = timeformat.write(pa.array(whole).cast(pa.timestamp("s")), self.format)
@@ -103,17 +114,17 @@ class Datetime(Measured):
     def _numerator(self, value: Any, field: str) -> float | int:
         kind = pa.timestamp("s") if self.format else value_type(self.type)
         try:
-            if isinstance(value, str) and self.format:
-                found = timeformat.read(pa.array([value]), self.format)
-                if found.null_count == 0:
-                    return int(integers(found)[0])
-            return int(integers(_moment(value, kind))[0])
+            moment = timeformat.read(pa.array([value]), self.format) if isinstance(value, str) and self.format else None
+            whole = integers(_moment(value, kind) if moment is None or moment.null_count else moment)
+            return _in_months(whole, calendar_unit(kind)) if self.months else int(whole[0])
         except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError) as error:
             fix = f"write it like {self._text(0)}"
             raise impossible(field, f"{value!r} is not a date or time of this field", fix) from error
 
     def _bounds(self) -> tuple[int, int]:
         kind = value_type(self.type)
+        if self.months:
+            return (-1969 * 12, 8030 * 12 - 1) if calendar_unit(kind) != "ns" else (-291 * 12, 291 * 12)
         if self.format:
             day = 86_400
             return (0, day - 1) if "%Y" not in self.format else (-62_135_596_800, 253_402_300_799)
@@ -129,14 +140,29 @@ class Datetime(Measured):
 
     def describe(self) -> str:
         """Range, unit of steps, format."""
-        second = 1.0 if self.format else _per_second(value_type(self.type))
-        amount, unit = next(
-            ((a, n) for a, n in _NAMES if self.step % max(1, round(a * second)) == 0), (0, "nanosecond")
-        )
-        count = round(self.step / (amount * second)) if amount else self.step
+        count, unit = self._unit()
         step = f"{unit}s" if count == 1 else f"steps of {count} {unit}s"
         written = f", written {self.format.removeprefix(timeformat.BARE)}" if self.format else ""
         return f"{self.span_text()}, in {step}{written}{self._extras()}"
+
+    def _unit(self) -> tuple[int, str]:
+        """The step as a number of the largest unit that divides it."""
+        if self.months:
+            return (self.step, "month") if self.step % 12 else (self.step // 12, "year")
+        second = 1.0 if self.format else _per_second(value_type(self.type))
+        for amount, unit in _NAMES:
+            size = amount * second
+            if size >= 1 and self.step % round(size) == 0:
+                return round(self.step / size), unit
+        return self.step, "nanosecond"
+
+
+def _in_months(whole: np.ndarray, unit: str) -> float | int:
+    """Months since 1970 of one moment, with a fraction if it is not the first of one."""
+    month = to_months(whole, unit)
+    first, following = from_months(month, unit), from_months(month + 1, unit)
+    part = float((whole - first)[0] / (following - first)[0])
+    return int(month[0]) if part == 0 else float(month[0]) + part
 
 
 def _per_second(kind: pa.DataType) -> float:

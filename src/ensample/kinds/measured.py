@@ -213,7 +213,12 @@ class Measured(ABC):
 
     def _extras(self) -> str:
         listed = ", ".join(self._text(cell) for cell in self.spikes)
-        return (f"; often {listed}" if listed else "") + ("; may be missing" if self.missing else "")
+        walls = [side for side, wall in (("below", self.floor), ("above", self.ceiling)) if wall is not None]
+        return (
+            (f"; bounded {' and '.join(walls)}" if walls else "")
+            + (f"; often {listed}" if listed else "")
+            + ("; may be missing" if self.missing else "")
+        )
 
     def _cells(self, column: pa.Array, field: str) -> np.ndarray:
         numerators, _ = self._numerators(plain(column), field)

@@ -13,15 +13,10 @@ import pyarrow.compute as pc
 
 from ensample.kinds.arrow import decimals, is_missing, is_number, is_text, typed, value_type
 from ensample.kinds.base import cannot_be, impossible, wrong_value
+from ensample.kinds.grid import FINE_BITS, coarse_digits, fine_digits, ordered, unordered
 from ensample.kinds.measured import Measured, numerators_of, supported_step
 from ensample.kinds.profile import Profile
 from ensample.kinds.trace import FloatTrace, IntegerTrace, from_grid, integers
-
-FINE_CELLS = {"float64": 2**44, "float32": 2**28, "float16": 2**16}
-"""Cells across the range of a float column without a grid, by its precision."""
-
-FINE_BITS = {"float64": 30, "float32": 23, "float16": 10}
-"""Binary digits kept of a float column whose values span too many orders of magnitude for equal steps."""
 
 
 @dataclass(frozen=True)
@@ -75,17 +70,19 @@ class Number(Measured):
     @classmethod
     def _of_floats(cls, profile: Profile, trace: FloatTrace) -> Self:
         grid = trace.grid
-        if grid is not None and grid.trace.low is not None and grid.trace.high is not None:
+        storage = np.dtype(grid.storage).name if grid is not None else "float32" if trace.single else trace.storage
+        values = profile.sample.to_numpy(zero_copy_only=False).astype(np.float64)
+        coarse = coarse_digits(values, None if grid is None else grid.digits, storage)
+        if grid is not None and coarse is None and grid.trace.low is not None and grid.trace.high is not None:
             step = supported_step(grid.trace.divisor, profile.distinct, _POWERS)
-            facts = {"digits": grid.digits, "storage": np.dtype(grid.storage).name, "rounded": not grid.exact}
+            facts = {"digits": grid.digits, "storage": storage, "rounded": not grid.exact}
             return cls._of(profile, grid.trace.low, grid.trace.high, step, facts)
-        storage = "float32" if trace.single else trace.storage
-        digits = _fine_digits(profile, trace, storage)
+        digits = fine_digits(values, trace.low, trace.high, storage) if coarse is None else coarse
         if digits is not None:
             low, high = (round(Decimal(end).scaleb(digits)) for end in (trace.low, trace.high))
             return cls._of(profile, low, high, 1, {"digits": digits, "storage": storage, "rounded": True})
         bits = FINE_BITS[storage]
-        ends = _ordered(np.array([trace.low, trace.high]), bits)
+        ends = ordered(np.array([trace.low, trace.high]), bits)
         facts = {"bits": bits, "storage": storage, "rounded": storage != "float32"}
         return cls._of(profile, int(ends[0]), int(ends[1]), 1, facts)
 
@@ -107,7 +104,7 @@ class Number(Measured):
 
     def _of_float_values(self, values: np.ndarray) -> np.ndarray:
         if self.bits:
-            return _ordered(values, self.bits)
+            return ordered(values, self.bits)
         return np.rint(values * 10.0**self.digits if self.digits >= 0 else values / 10.0**-self.digits)
 
     def _values(self, cells: np.ndarray, valid: np.ndarray) -> pa.Array:
@@ -125,7 +122,7 @@ class Number(Measured):
     def _floats(self, cells: np.ndarray) -> np.ndarray:
         """Values of cells in the precision of the column; beyond the largest float, the largest float."""
         if self.bits:
-            values = _unordered(cells + self.low, self.bits)
+            values = unordered(cells + self.low, self.bits)
         else:
             values = from_grid(self.low + cells.astype(np.float64) * self.step, self.digits, self.storage)
         kind = value_type(self.type)
@@ -138,7 +135,7 @@ class Number(Measured):
         if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | Decimal | np.number):
             raise impossible(field, f"{value!r} is not a number", "give a number, a set of numbers, or a range")
         if self.bits:
-            return int(_ordered(np.array([float(value)]), self.bits)[0])
+            return int(ordered(np.array([float(value)]), self.bits)[0])
         exact = Decimal(repr(float(value))) if isinstance(value, float | np.floating) else Decimal(int(value))
         exact = value if isinstance(value, Decimal) else exact
         if not exact.is_finite():
@@ -150,12 +147,13 @@ class Number(Measured):
         return self.rounded or self.bits > 0
 
     def _wall_below(self, cells: np.ndarray) -> int | None:
-        """Zero is a wall where no value is below it and many are near it."""
+        """Zero is a wall where no value is below it and some are near it; itself excluded if it was never met."""
         wall = super()._wall_below(cells)
         if wall is not None or self.bits or self.low < 0 or len(cells) == 0:
             return wall
-        zero = -(self.low // self.step)
-        return zero if -zero <= 0.05 * (float(np.median(cells)) - zero) else None
+        above = self.low // self.step  # cells from zero to the lowest value
+        near = above <= 0.05 * (float(np.median(cells)) + above)
+        return min(0, 1 - above) if near else None
 
     def _bounds(self) -> tuple[int, int]:
         kind = value_type(self.type)
@@ -165,19 +163,15 @@ class Number(Measured):
         if pa.types.is_decimal(kind) and kind.precision < 19:
             return 1 - 10**kind.precision, 10**kind.precision - 1
         if self.bits:
-            most = _ordered(np.array([np.finfo(self.storage).max]), self.bits)[0]
+            most = ordered(np.array([np.finfo(self.storage).max]), self.bits)[0]
             return -int(most), int(most)
         return super()._bounds()
 
     def _text(self, cell: int) -> str:
         if self.bits:
-            return f"{_unordered(np.array([cell + self.low]), self.bits)[0]:.6g}"
-        numerator = self.low + cell * self.step
-        if self.rounded:
-            return f"{numerator / 10.0**self.digits:.6g}"
-        return (
-            f"{numerator / 10**self.digits:.{self.digits}f}" if self.digits > 0 else str(numerator * 10**-self.digits)
-        )
+            return f"{unordered(np.array([cell + self.low]), self.bits)[0]:.6g}"
+        value = Decimal(self.low + cell * self.step).scaleb(-self.digits)
+        return f"{float(value):.6g}" if self.rounded and self.digits > 6 else f"{value.normalize():f}"
 
     def describe(self) -> str:
         """The sort of number, its range, its step."""
@@ -189,7 +183,7 @@ class Number(Measured):
         if self.bits:
             return f", {self.bits * math.log10(2):.0f} significant digits kept"
         step = Decimal(self.step).scaleb(-self.digits)
-        if self.rounded and self.step == 1:
+        if self.rounded and self.digits > 6:
             return f", no step found, kept to {step:.0e}"
         return "" if step == 1 else f", in steps of {step.normalize():f}"
 
@@ -220,30 +214,3 @@ def _refuse_infinite(values: np.ndarray, field: str) -> None:
     if not finite.all():
         row = int(np.argmin(finite))
         raise wrong_value("Numbers must be finite.", field, row, float(values[row]), "make it missing")
-
-
-def _fine_digits(profile: Profile, trace: FloatTrace, storage: str) -> int | None:
-    """Decimals of the finest equal steps worth keeping, or None where small values would drown in them."""
-    largest = max(abs(trace.low), abs(trace.high))
-    step = max((trace.high - trace.low) / FINE_CELLS[storage], largest / 2**52)
-    if not (1e-290 < step < 1e290):
-        return None
-    digits = -math.ceil(math.log10(step))
-    sizes = np.abs(profile.sample.to_numpy(zero_copy_only=False).astype(np.float64))
-    sizes = sizes[sizes > 0]
-    small = float(np.quantile(sizes, 0.01)) if len(sizes) else 1.0
-    return digits if 10.0**-digits <= small * (1e-6 if storage == "float64" else 1e-3) else None
-
-
-def _ordered(values: np.ndarray, bits: int) -> np.ndarray:
-    """Integers in the order of the floats, equally many per power of two: int64 [rows]; 0 is 0."""
-    code = np.abs(values).astype(np.float64).view(np.int64)
-    drop = 52 - bits
-    code = (code + (1 << (drop - 1)) >> drop) if drop else code
-    return np.asarray(np.where(values < 0, -code, code))
-
-
-def _unordered(codes: np.ndarray, bits: int) -> np.ndarray:
-    """Inverse of `_ordered`, float64 [rows]."""
-    values = (np.abs(codes) << (52 - bits)).view(np.float64)
-    return np.asarray(np.where(codes < 0, -values, values))

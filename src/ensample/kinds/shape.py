@@ -9,16 +9,25 @@ import torch
 
 from ensample.events import Lattice
 
-SPIKE_SHARE = 0.02
+SPIKE_SHARE = 0.03
 """A spike holds at least this share of the rows ..."""
 
-SPIKE_RATIO = 10.0
-"""... and this many times as many as any of its two nearest values on each side."""
+SPIKE_RATIO = 8.0
+"""... and this many times as many as any of its two nearest values on each side ..."""
+
+SPIKE_CROWD = 3.0
+"""... and, where more than two values do, this many times as many as is common among them: else they are a grid."""
 
 MOST_SPIKES = 8
 
 WARP_GAIN = 0.02
 """Nats per row that a warp must gain over the straight lattice."""
+
+WARP_TIE = 0.005
+"""Of warps within this many nats per row of the best, the mildest is taken."""
+
+FARTHEST = 8.0
+"""Standard deviations beyond which a warp may push no end of the range further than the straight lattice does."""
 
 FINEST = 2.0**49
 """Cells further from the centre than this cannot be told apart from their neighbours in float64 arithmetic."""
@@ -33,6 +42,8 @@ def spikes(cells: np.ndarray) -> tuple[int, ...]:
     around = np.max([np.roll(padded, shift)[2:-2] for shift in (-2, -1, 1, 2)], axis=0)
     far_above = (counts >= SPIKE_SHARE * len(cells)) & (counts >= SPIKE_RATIO * around)
     found = np.flatnonzero(far_above)
+    if len(found) > 2:
+        found = found[counts[found] >= SPIKE_CROWD * np.median(counts[found])]
     found = found[np.argsort(-counts[found], kind="stable")][:MOST_SPIKES]
     return tuple(sorted(int(v) for v in values[found]))
 
@@ -63,12 +74,16 @@ def fit_lattice(cells: np.ndarray, high: int) -> Lattice:
     straight = _standardised(cells, Lattice(0, high))
     if len(np.unique(cells)) < 8:
         return straight
-    centers, knees = _candidates(cells, high)
-    candidates = [Lattice(0, high, center=c, knee=k) for c in centers for k in knees]
     few = cells[:: max(1, len(cells) // 5_000)]
-    best = max(candidates, key=lambda lattice: _normal_score(few, lattice), default=straight)
-    if _normal_score(few, best) < _normal_score(few, straight) + WARP_GAIN:
+    farthest = max(FARTHEST, _farthest(straight))
+    scores: dict[Lattice, float] = {}
+    for lattice in _candidates(cells, high):
+        if _farthest(_standardised(few, lattice)) <= farthest:
+            scores[lattice] = _normal_score(few, lattice)
+    top = max(scores.values(), default=-math.inf)
+    if top < _normal_score(few, straight) + WARP_GAIN:
         return straight
+    best = max((lattice for lattice, score in scores.items() if score >= top - WARP_TIE), key=lambda la: la.knee)
     while not _sound(best):  # two cells would collide: a milder warp
         best = Lattice(0, high, center=best.center, knee=best.knee * 8)
         if best.knee > high + 1:
@@ -76,12 +91,17 @@ def fit_lattice(cells: np.ndarray, high: int) -> Lattice:
     return _standardised(cells, best)
 
 
-def _candidates(cells: np.ndarray, high: int) -> tuple[list[float], list[float]]:
+def _candidates(cells: np.ndarray, high: int) -> list[Lattice]:
     low_tail, quarter, median, three_quarters, high_tail = np.quantile(cells, [0.01, 0.25, 0.5, 0.75, 0.99])
     spread = max(three_quarters - quarter, (high_tail - low_tail) / 50, 1.0)
     centers = sorted({-0.5, float(low_tail), float(median), float(high_tail), high + 0.5})
-    knees = [max(spread * 4.0**power, 0.25) for power in range(-5, 3)]
-    return centers, sorted(set(knees))
+    knees = sorted({max(spread * 4.0**power, 0.25) for power in range(-5, 3)})
+    return [Lattice(0, high, center=center, knee=knee) for center in centers for knee in knees]
+
+
+def _farthest(lattice: Lattice) -> float:
+    """The larger distance of the two ends of the range from 0."""
+    return float(lattice.encode(torch.tensor([0, lattice.high])).abs().max())
 
 
 def _normal_score(cells: np.ndarray, lattice: Lattice) -> float:

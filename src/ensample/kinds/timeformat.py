@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ensample.kinds.trace import IntegerTrace
+from ensample.kinds.trace import TimeTrace
 
 FORMATS = (
     "%Y-%m-%d",
@@ -77,7 +77,7 @@ class TextTrace:
 
     def __init__(self) -> None:
         self.formats: list[str] | None = None
-        self.traces: dict[str, IntegerTrace] = {}
+        self.traces: dict[str, TimeTrace] = {}
 
     def add(self, present: pa.Array, name: str) -> bool:
         """Non-missing texts; False as soon as no format is left."""
@@ -87,7 +87,7 @@ class TextTrace:
             self.formats = [f for f in tried if fits(few, f)] if _may_be_time(few) else []
         self.formats = [f for f in self.formats if fits(present, f)]
         for form in self.formats:
-            trace = self.traces.setdefault(form, IntegerTrace())
+            trace = self.traces.setdefault(form, TimeTrace(pa.timestamp("s")))
             trace.add_integers(np.asarray(read(present, form).cast(pa.int64()).to_numpy()))
         return bool(self.formats)
 

@@ -73,6 +73,42 @@ class IntegerTrace:
         self.high = high if self.high is None else max(self.high, high)
 
 
+class TimeTrace(IntegerTrace):
+    """An integer trace of dates and moments that also counts months, as long as all are the first moment of one."""
+
+    def __init__(self, kind: pa.DataType) -> None:
+        super().__init__()
+        self.unit = calendar_unit(kind)
+        self.months: IntegerTrace | None = IntegerTrace() if self.unit else None
+
+    def add_integers(self, values: np.ndarray) -> None:
+        """Int64 [rows]."""
+        super().add_integers(values)
+        if self.months is not None:
+            months = to_months(values, self.unit)
+            if np.array_equal(from_months(months, self.unit), values):
+                self.months.add_integers(months)
+            else:
+                self.months = None
+
+
+def calendar_unit(kind: pa.DataType) -> str:
+    """NumPy's name for the unit of a date or of a moment without local time; "" for all other types."""
+    if pa.types.is_date(kind):
+        return "D" if pa.types.is_date32(kind) else "ms"
+    return str(kind.unit) if pa.types.is_timestamp(kind) and kind.tz in (None, "UTC") else ""
+
+
+def to_months(values: np.ndarray, unit: str) -> np.ndarray:
+    """Months since January 1970 of counts since 1970, int64 [rows]."""
+    return values.view(f"datetime64[{unit}]").astype("datetime64[M]").astype(np.int64)
+
+
+def from_months(months: np.ndarray, unit: str) -> np.ndarray:
+    """First moments of months, int64 [rows]."""
+    return months.view("datetime64[M]").astype(f"datetime64[{unit}]").astype(np.int64)
+
+
 class DecimalTrace:
     """Number of decimals and integer trace of floats that lie on a decimal grid, in one storage precision.
 
