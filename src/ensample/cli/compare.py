@@ -43,7 +43,7 @@ def run(args: argparse.Namespace, console: Console) -> Answer:
         train, test, families=families, budget=args.budget, seed=args.seed, progress=console.progress
     )
     console.close()
-    facts = board.facts()
+    facts = board.to_plain()
     if args.save is None:
         return Answer(str(board), facts)
     board.save(args.save)

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ensample.cli.console import Answer, Console
+from ensample.cli.console import Answer, Console, duration
 from ensample.cli.options import add_learning, add_reading, add_source, names, pairs, read
 from ensample.errors import CapabilityError, InputError
 
@@ -136,6 +136,10 @@ def default_name(source: str, out: Path | None) -> Path:
 def saved(model: Model, path: Path) -> Answer:
     """Save the model; say what it can do and where it lies."""
     model.save(path)
-    can = dict(model.can)
-    lines = [f"{model.family.name} model saved to {path}", *(f"  {verb}: {sort}" for verb, sort in can.items())]
-    return Answer("\n".join(lines), {"model": str(path), "family": model.family.name, "can": can})
+    rows, seconds, can = model.facts["rows"], model.facts["seconds"], dict(model.can)
+    lines = [
+        f"{model.family.name}: learned from {rows:,} records in {duration(seconds)}, saved to {path}",
+        "can: " + ", ".join(f"{verb} ({sort})" for verb, sort in can.items()),
+    ]
+    facts = {"model": str(path), "family": model.family.name, "rows": rows, "seconds": seconds, "can": can}
+    return Answer("\n".join(lines), facts)

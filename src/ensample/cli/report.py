@@ -30,4 +30,4 @@ def run(args: argparse.Namespace, console: Console) -> Answer:
     train = None if args.train is None else read(args.train, args)
     report = ensample.load(args.model).report(read(args.data, args), train=train, seed=args.seed)
     report.save(args.save)
-    return Answer(f"{report}\nreport saved to {args.save}", {**report.facts(), "saved": str(args.save)})
+    return Answer(f"{report}\nreport saved to {args.save}", {**report.to_plain(), "saved": str(args.save)})
