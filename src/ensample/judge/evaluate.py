@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -24,7 +24,7 @@ class Judgement:
     """Every measure of one model, the copy check in detail, the rows that were judged, and the seconds it took."""
 
     measures: tuple[Measure, ...]
-    copy: CopyCheck
+    copy: CopyCheck | None
     made: Made
     seconds: float
 
@@ -42,7 +42,7 @@ def judge(reference: Reference, table: pa.Table, log_prob: np.ndarray | None = N
     Arguments:
         reference: the real rows.
         table: made rows, same columns.
-        log_prob: the model's nats for each held-out row, [rows]; None if it has no likelihood.
+        log_prob: the model's nats for each row of `reference.test_table`, [rows]; None if it has no likelihood.
         sort: how far that likelihood can be trusted.
 
     Raises:
@@ -50,7 +50,7 @@ def judge(reference: Reference, table: pa.Table, log_prob: np.ndarray | None = N
     """
     start = time.perf_counter()
     made = Made.of(reference, table)
-    check = copies(reference, made)
+    check = copies(reference, made) if reference.knows_train else None
     measures = [
         *([bits(log_prob, sort, reference.seed)] if log_prob is not None else []),
         two_sample(reference, made),
@@ -59,8 +59,7 @@ def judge(reference: Reference, table: pa.Table, log_prob: np.ndarray | None = N
         pairs(reference, made),
         *utility(reference, made),
         *manifold(reference, made),
-        check.share,
-        check.exact,
+        *((check.share, check.exact) if check is not None else ()),
     ]
     return Judgement(tuple(measures), check, made, time.perf_counter() - start)
 
@@ -88,8 +87,3 @@ def floor_and_ceiling(reference: Reference, count: int) -> tuple[Judgement, Judg
     """Judgements of the two tables that need no model."""
     low = judge(reference, floor(reference, count))
     return low, judge(reference, ceiling(reference, count))
-
-
-def without_draws(judgement: Judgement) -> Judgement:
-    """The same numbers without the replicates behind them."""
-    return replace(judgement, measures=tuple(replace(m, draws=None) for m in judgement.measures))

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import numpy as np
 import pyarrow as pa
 
 from ensample.errors import InputError
@@ -33,7 +34,8 @@ class Reference:
     """Training rows, held-out rows, and what the measures work out about them.
 
     Arguments:
-        train: the rows that the models learned from (or a sample of them).
+        train: the rows that the models learned from (or a sample of them). None if they are not at hand: then half of
+            the held-out rows stand in for them, and nothing is said about copies.
         test: rows held out from learning.
         schema: the fields; constants and identifiers are not judged.
         targets: columns to predict in the usefulness measure; chosen when None.
@@ -46,7 +48,7 @@ class Reference:
 
     def __init__(
         self,
-        train: pa.Table,
+        train: pa.Table | None,
         test: pa.Table,
         schema: Schema,
         *,
@@ -54,6 +56,10 @@ class Reference:
         sizes: Sizes | None = None,
         seed: int = 0,
     ) -> None:
+        self.knows_train = train is not None
+        if train is None:
+            order = np.random.default_rng(seed).permutation(test.num_rows)
+            train, test = (test.take(pa.array(np.sort(order[k::2]))) for k in (0, 1))
         for name, table in (("training rows", train), ("held-out rows", test)):
             if table.num_rows < 20:
                 raise InputError(

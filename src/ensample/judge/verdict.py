@@ -1,0 +1,75 @@
+"""The verdict in words: which model is best, how good that is, and whether it copied rows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ensample.judge.evaluate import Judgement
+
+if TYPE_CHECKING:
+    from ensample.judge.leaderboard import Leaderboard
+
+
+def verdict(board: Leaderboard) -> tuple[str, ...]:
+    """Sentences for people, the most important first."""
+    name = board.best
+    if name is None:
+        return ("No model could be fitted and judged without failing or copying; see the reasons below.",)
+    entry = board[name]
+    rivals = [e.name for e in board.entries if e.rank == 1 and e.name != name]
+    tie = f", tied with {_and(rivals)}" if rivals else ""
+    copiers = [e.name for e in board.entries if e.role == "model" and e.copied]
+    assert entry.judgement is not None
+    first = f"Best: {name}{tie}. " if tie else f"Best: {name}. "
+    out = [first + quality(entry.judgement), copying(entry.judgement, _ceiling(board))]
+    if copiers:
+        out.append(f"Not ranked, because their rows lean on the training rows: {_and(copiers)}.")
+    return tuple(s for s in out if s)
+
+
+def _ceiling(board: Leaderboard) -> Judgement | None:
+    return next((e.judgement for e in board.entries if e.role == "ceiling" and e.judgement), None)
+
+
+def quality(judgement: Judgement) -> str:
+    """How good the rows are, in one or two sentences."""
+    plain, derived = judgement["two-sample test"], judgement["two-sample test with relations"]
+    useful = judgement.get("usefulness")
+    if derived.low <= 0.5:
+        text = "A boosted classifier cannot tell its rows from real ones, even with relations between columns at hand"
+    elif derived.value < 0.55:
+        text = f"A boosted classifier hardly tells its rows from real ones (AUC {derived.value:.2f}, 0.5 is guessing)"
+    elif plain.value < 0.55:
+        text = (
+            f"To a boosted classifier its rows nearly pass for real (AUC {plain.value:.2f}, 0.5 is guessing), but one "
+            f"that is shown relations between columns tells them apart (AUC {derived.value:.2f})"
+        )
+    else:
+        text = f"A boosted classifier tells its rows from real ones (AUC {derived.value:.2f}, 0.5 is guessing)"
+    if useful is not None and np.isfinite(useful.value):
+        text += (
+            f". A predictor trained on them keeps {max(useful.value, 0):.0%} of the skill of one trained on real rows"
+        )
+    return text + "."
+
+
+def copying(judgement: Judgement, ceiling: Judgement | None) -> str:
+    """Whether the rows are copies, in one sentence; nothing if the training rows are not at hand."""
+    check = judgement.copy
+    if check is None:
+        return ""
+    beside = ""
+    if ceiling is not None and ceiling.copy is not None:
+        beside = f"; plain copies would show {ceiling.copy.share.value:.1%}"
+    share = f"{check.share.value:.1%} of made rows lie nearer to a training row than to a held-out one{beside}"
+    if check.copied:
+        return f"It leans on the training rows: {share}, and chance gives 50 %."
+    if check.share.low > 0.5:
+        return f"It leans on the training rows by a trace: {share}, where chance gives 50 %."
+    return f"It did not copy: {share}, and chance gives 50 %."
+
+
+def _and(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
