@@ -129,7 +129,9 @@ class Cursor:
         return self.rows
 
     def fetch_record_batch(self):
-        return [pa.record_batch({"n": ["1.50", None], "t": ["x", "?"]})]
+        numeric = pa.field("n", pa.string(), metadata={"ADBC:postgresql:typname": "numeric"})
+        schema = pa.schema([numeric, pa.field("t", pa.string())])
+        return [pa.record_batch([["1.50", None, "nan"], ["01", "?", "2"]], schema=schema)]
 
 
 class Connection(Cursor):
@@ -145,7 +147,7 @@ def test_postgresql_by_its_driver(monkeypatch):
     monkeypatch.setitem(sys.modules, "adbc_driver_postgresql", types.ModuleType("adbc_driver_postgresql"))
     monkeypatch.setitem(sys.modules, "adbc_driver_postgresql.dbapi", driver)
     data = read("postgresql://me:secret@host:5432/db?sslmode=require&table=people")
-    assert data.to_arrow().to_pydict() == {"n": [1.5, None], "t": ["x", None]}
+    assert data.to_arrow().to_pydict() == {"n": [1.5, None, None], "t": ["01", None, "2"]}
     assert seen[0] == "postgresql://me:secret@host:5432/db?sslmode=require"
     assert Cursor.asked[-1] == 'SELECT * FROM (SELECT * FROM "people") AS records'
     assert data.source == "postgresql://me@host:5432/db" and "secret" not in repr(data)

@@ -11,10 +11,11 @@ from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ensample.data.dataset import refuse_twins
 from ensample.data.frames import optional
-from ensample.data.infer import NUMBERS, TIMES
+from ensample.data.infer import TIMES
 from ensample.data.readers.feed import ROWS, Feed
 from ensample.errors import FormatError, InputError
 
@@ -191,7 +192,10 @@ def _casted(name: str, kind: pa.DataType) -> str:
 def unanswered(address: Address, error: Exception) -> InputError:
     """The error for a database that refuses to answer."""
     return InputError(
-        "The database must be able to answer.", address.label, str(error), "check the address and the query"
+        "The database must be able to answer.",
+        address.label,
+        " ".join(str(error).split()),
+        "check the address and the query",
     )
 
 
@@ -208,8 +212,7 @@ def no_table(address: Address, known: Sequence[str]) -> InputError:
 def postgresql(address: Address) -> Feed:
     """A table or query of a PostgreSQL server."""
     driver = optional("adbc_driver_postgresql.dbapi", "sql")
-    # NUMERIC arrives as text; whether it is a number is seen as in a CSV file.
-    return Feed(address.label, _PostgresqlPass(driver, address), (NUMBERS, *TIMES))
+    return Feed(address.label, _PostgresqlPass(driver, address))
 
 
 @dataclass(frozen=True)
@@ -221,10 +224,12 @@ class _PostgresqlPass:
         asked = "*" if names is None else ", ".join(map(quoted, names))
         try:
             with self.driver.connect(self.address.url) as connection, connection.cursor() as cursor:
+                for setting in _STEADY:
+                    cursor.execute(setting)
                 self._check_table(cursor)
                 cursor.execute(f"SELECT {asked} FROM ({self.address.select()}) AS records")
                 for batch in cursor.fetch_record_batch():
-                    yield _without_extensions(batch)
+                    yield _plain(batch)
         except self.driver.Error as error:
             raise unanswered(self.address, error) from error
 
@@ -237,14 +242,26 @@ class _PostgresqlPass:
             raise no_table(self.address, [f"{schema}.{name}" for schema, name in cursor.fetchall()])
 
 
+# A split knows records by their number, so each pass must give them in the same order.
+_STEADY = (
+    "SET TRANSACTION READ ONLY",
+    "SET LOCAL synchronize_seqscans = off",
+    "SET LOCAL max_parallel_workers_per_gather = 0",
+)
+
 _POSTGRESQL_TABLES = (
     "SELECT table_schema, table_name FROM information_schema.tables "
     "WHERE table_schema NOT IN ('pg_catalog', 'information_schema') ORDER BY 1, 2"
 )
 
 
-def _without_extensions(batch: pa.RecordBatch) -> pa.RecordBatch:
-    arrays = [a.storage if isinstance(a, pa.ExtensionArray) else a for a in batch.columns]
+def _plain(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The batch without the driver's own types: NUMERIC comes as text and becomes a float."""
+    arrays = []
+    for field, column in zip(batch.schema, batch.columns, strict=True):
+        cells = column.storage if isinstance(column, pa.ExtensionArray) else column
+        is_numeric = (field.metadata or {}).get(b"ADBC:postgresql:typname") == b"numeric"
+        arrays.append(pc.cast(cells, pa.float64()) if is_numeric else cells)
     return pa.RecordBatch.from_arrays(arrays, names=batch.schema.names)
 
 
