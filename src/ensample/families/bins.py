@@ -63,7 +63,7 @@ class Bins:
         return cls(torch.from_numpy(starts), torch.from_numpy(ends), 0.0, torch.from_numpy(inside))
 
     def index(self, cells: Tensor) -> Tensor:
-        """The bin of each cell, or the nearest one for a cell in no bin. int64"""
+        """The bin of each cell, or the nearest one for a cell in no bin. int64."""
         right = torch.searchsorted(self.first, cells.contiguous(), right=True) - 1
         right = right.clamp(min=0)
         following = (right + 1).clamp(max=len(self) - 1)
@@ -77,7 +77,7 @@ class Bins:
         first, last = self.first[index], self.last[index]
         below, above = self._room(index)
         sides = (below != 0).to(torch.float64) + (above != 0)
-        escape = torch.where(sides > 0, self.escape, 0.0)
+        escape = self.escape * (sides > 0).to(torch.float64)
         inside = torch.log1p(-escape) - torch.log((last - first + 1).to(torch.float64))
         distance = torch.maximum(first - cells, cells - last)
         room = torch.where(cells < first, below, above)
@@ -94,47 +94,34 @@ class Bins:
     def draw_inside(
         self, index: Tensor, generator: Generator, ranges: tuple[tuple[int, int], ...] | None = None
     ) -> Tensor:
-        """A cell of each bin, within the allowed ranges if there are any (which must meet the bin). int64"""
-        if self.weights is not None or ranges is not None:
-            return self._draw_listed(index, generator, ranges)
-        width = (self.last - self.first + 1)[index].to(torch.float64)
+        """A cell of each bin, within the allowed ranges if there are any (which must meet the bin). int64."""
         u = torch.rand(index.shape, generator=generator, dtype=torch.float64)
-        return self.first[index] + (u * width).to(torch.int64)
+        first, last = self.first[index], self.last[index]
+        if self.weights is not None:
+            return _draw_classes(self._cumulative(ranges), first, last, u)
+        if ranges is None:
+            return first + (u * (last - first + 1)).to(torch.int64)
+        allowed = _Allowed.of(ranges)
+        before = allowed.up_to(first - 1)
+        return allowed.cell(before + (u * (allowed.up_to(last) - before)).to(torch.int64))
 
     def share(self, ranges: tuple[tuple[int, int], ...]) -> Tensor:
         """Probability [bins] that a cell of each bin lies within the ranges (escape apart)."""
-        total = torch.zeros(len(self), dtype=torch.float64)
-        for low, high in ranges:
-            start, end = self.first.clamp(min=low), self.last.clamp(max=high)
-            if self.weights is not None:
-                sums = torch.cat([torch.zeros(1, dtype=torch.float64), self.weights.cumsum(0)])
-                inside = sums[(end + 1).clamp(0, len(self.weights))] - sums[start.clamp(0, len(self.weights))]
-            else:
-                inside = (end - start + 1).to(torch.float64) / (self.last - self.first + 1)
-            total += torch.where(end >= start, inside, 0.0)
-        return total
+        if self.weights is not None:
+            cumulative = self._cumulative(ranges)
+            return (cumulative[self.last + 1] - cumulative[self.first]).clamp(max=1.0)
+        allowed = _Allowed.of(ranges)
+        inside = allowed.up_to(self.last) - allowed.up_to(self.first - 1)
+        return inside.to(torch.float64) / (self.last - self.first + 1)
 
-    def _draw_listed(self, index: Tensor, generator: Generator, ranges: tuple[tuple[int, int], ...] | None) -> Tensor:
-        out = torch.empty_like(index)
-        for b in index.unique().tolist():
-            rows = (index == b).nonzero()[:, 0]
-            pieces = [
-                (max(lo, int(self.first[b])), min(hi, int(self.last[b])))
-                for lo, hi in ranges or ((int(self.first[b]), int(self.last[b])),)
-            ]
-            pieces = [(lo, hi) for lo, hi in pieces if lo <= hi]
-            if self.weights is not None:
-                listed = torch.cat([torch.arange(lo, hi + 1) for lo, hi in pieces])
-                out[rows] = listed[
-                    torch.multinomial(self.weights[listed], len(rows), replacement=True, generator=generator)
-                ]
-            else:
-                lows = torch.tensor([lo for lo, _ in pieces])
-                sizes = torch.tensor([hi - lo + 1 for lo, hi in pieces], dtype=torch.float64)
-                piece = torch.multinomial(sizes, len(rows), replacement=True, generator=generator)
-                u = torch.rand(len(rows), generator=generator, dtype=torch.float64)
-                out[rows] = lows[piece] + (u * sizes[piece]).to(torch.int64)
-        return out
+    def _cumulative(self, ranges: tuple[tuple[int, int], ...] | None) -> Tensor:
+        """Total weight [classes + 1] of the allowed classes before each class."""
+        assert self.weights is not None
+        weights = self.weights
+        if ranges is not None:
+            classes = torch.arange(len(weights))
+            weights = torch.where(_Allowed.of(ranges).contains(classes), weights, 0.0)
+        return torch.cat([torch.zeros(1, dtype=torch.float64), weights.cumsum(0)])
 
     def middle(self) -> Tensor:
         """Mean cell position of each bin, float64 [bins]."""
@@ -151,8 +138,55 @@ class Bins:
         return cls(arrays["first"], arrays["last"], float(arrays["escape"][0]), arrays.get("weights"))
 
 
+@dataclass(frozen=True)
+class _Allowed:
+    """A union of ranges as disjoint ascending pieces; `before` [pieces + 1] is how many cells lie before each."""
+
+    low: Tensor
+    high: Tensor
+    before: Tensor
+
+    @classmethod
+    def of(cls, ranges: tuple[tuple[int, int], ...]) -> _Allowed:
+        pieces: list[list[int]] = []
+        for low, high in sorted(r for r in ranges if r[0] <= r[1]):
+            if pieces and low <= pieces[-1][1] + 1:
+                pieces[-1][1] = max(pieces[-1][1], high)
+            else:
+                pieces.append([low, high])
+        ends = torch.tensor(pieces, dtype=torch.int64).reshape(-1, 2)
+        sizes = ends[:, 1] - ends[:, 0] + 1
+        before = torch.cat([torch.zeros(1, dtype=torch.int64), sizes.cumsum(0)])
+        return cls(ends[:, 0].contiguous(), ends[:, 1].contiguous(), before)
+
+    def contains(self, cells: Tensor) -> Tensor:
+        return self.up_to(cells) > self.up_to(cells - 1)
+
+    def up_to(self, cells: Tensor) -> Tensor:
+        """How many allowed cells are at most these."""
+        if not len(self.low):
+            return torch.zeros_like(cells)
+        piece = torch.searchsorted(self.low, cells, right=True) - 1
+        at = piece.clamp(min=0)
+        within = torch.minimum(cells, self.high[at]) - self.low[at] + 1
+        return torch.where(piece >= 0, self.before[at] + within, 0)
+
+    def cell(self, number: Tensor) -> Tensor:
+        """The allowed cell with this many allowed cells below it: inverse of `up_to`, less one."""
+        piece = torch.searchsorted(self.before, number, right=True) - 1
+        return self.low[piece] + number - self.before[piece]
+
+
+def _draw_classes(cumulative: Tensor, first: Tensor, last: Tensor, u: Tensor) -> Tensor:
+    """A class of each bin in proportion to its weight, by inversion of the bin's piece of the cumulative weights."""
+    low, high = cumulative[first], cumulative[last + 1]
+    place = torch.minimum(low + u * (high - low), torch.nextafter(high, low))
+    drawn = torch.searchsorted(cumulative, place, right=True) - 1
+    return torch.minimum(torch.maximum(drawn, first), last)
+
+
 def _outside(distance: Tensor, room: Tensor) -> Tensor:
-    """Log-probability of lying `distance` >= 1 cells off: 1 / (t (t + 1)) without end, uniform over `room` cells else."""
+    """Log-probability of lying `distance` >= 1 cells off: 1 / (t (t + 1)) without end, else uniform over `room`."""
     t = distance.clamp(min=1).to(torch.float64)
     return torch.where(room < 0, -torch.log(t) - torch.log1p(t), -torch.log(room.clamp(min=1).to(torch.float64)))
 
