@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ensample.events import Discrete, Span
-from ensample.kinds.arrow import is_missing, is_number, is_text, plain, type_from_text, value_type
+from ensample.kinds.arrow import is_missing, is_number, is_text, plain, type_from_text, typed, value_type
 from ensample.kinds.base import Ranges, Rule, cannot_be, impossible, never_seen, priced
 from ensample.kinds.profile import MOST_LEVELS, Profile
 from ensample.kinds.records import ABSENT
@@ -120,7 +120,7 @@ class Category:
         if pa.types.is_dictionary(self.type):
             indices = indices.cast(self.type.index_type)
             return pa.DictionaryArray.from_arrays(indices, self._values, ordered=self.type.ordered)
-        return self._values.take(indices)
+        return typed(plain(self._values).take(indices), self.type)
 
     def log_volume(self, column: pa.Array, field: str) -> np.ndarray:
         """The price of levels never seen."""

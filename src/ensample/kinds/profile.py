@@ -63,11 +63,13 @@ class Profile:
         """Number of values that occur once, as far as they are counted."""
         return int((self.counts == 1).sum())
 
-    def add(self, column: pa.Array) -> None:
-        """One more batch."""
+    def note_order(self, column: pa.Array) -> None:
+        """Remember the levels of an ordered dictionary, from its first batch."""
         if pa.types.is_dictionary(column.type) and column.type.ordered and self.order is None:
             self.order = tuple(column.dictionary.cast(pa.string()).to_pylist())
-        column = plain(column)
+
+    def add(self, column: pa.Array) -> None:
+        """One more batch, in plain form."""
         self.rows += len(column)
         self.missing += column.null_count
         present = column.drop_null()
@@ -113,9 +115,11 @@ def profiles(schema: pa.Schema, batches: Iterable[pa.RecordBatch], seed: int = 0
     found = {field.name: Profile(field.name, field.type) for field in schema}
     sampler = _Sampler(np.random.default_rng(seed))
     for batch in batches:
-        for name, profile in found.items():
-            profile.add(batch.column(name))
-        sampler.add(batch)
+        columns = [plain(column) for column in batch.columns]
+        for profile, column, raw in zip(found.values(), columns, batch.columns, strict=True):
+            profile.note_order(raw)
+            profile.add(column)
+        sampler.add(pa.RecordBatch.from_arrays(columns, list(found)))
     table = sampler.table(schema)
     for name, profile in found.items():
         profile.finish(table.column(name))

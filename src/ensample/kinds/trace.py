@@ -123,7 +123,7 @@ class DecimalTrace:
 
     def add(self, values: np.ndarray) -> None:
         """Finite floats, as float64 [rows]."""
-        if self.failed or not np.array_equal(values.astype(self.storage).astype(np.float64), values):
+        if self.failed or not _survives(values, self.storage):
             self.failed = True
             return
         rest = values
@@ -185,7 +185,7 @@ class FloatTrace:
                 "make them missing or give them a finite value",
             )
         self.low, self.high = min(self.low, float(values.min())), max(self.high, float(values.max()))
-        self.single = self.single and bool((values.astype(np.float32) == values).all())
+        self.single = self.single and _survives(values, np.float32)
         for candidate in self.candidates:
             if not candidate.failed:
                 candidate.add(values)
@@ -197,6 +197,12 @@ def from_grid(numerators: np.ndarray, digits: int, storage: str) -> np.ndarray:
     values = numerators / 10.0**digits if digits >= 0 else numerators * 10.0**-digits
     with np.errstate(over="ignore"):
         return np.asarray(values.astype(storage).astype(np.float64))
+
+
+def _survives(values: np.ndarray, storage: Any) -> bool:
+    """Whether values can be stored in this precision without change."""
+    with np.errstate(over="ignore"):
+        return bool((values.astype(storage) == values).all())
 
 
 def _fits(values: np.ndarray, digits: int) -> bool:
