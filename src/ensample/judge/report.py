@@ -132,7 +132,7 @@ def _context(report: Report) -> dict[str, Any]:
             "matrices": view.matrices(reference, judgement),
             "pairs": view.pairs(reference, judgement),
             "rules": view.rules(reference, judgement),
-            "copy": judgement.copy,
+            "check": judgement.copy,
             "copy_picture": view.copy_picture(judgement),
             "closest": view.closest(reference, judgement),
             "made_rows": len(judgement.made.frame),
@@ -161,7 +161,7 @@ def _panels(report: Report) -> list[dict[str, Any]]:
         marks = [Mark(e.name, e.judgement.get(name) if e.judgement else None, e.name in leaders) for e in fine]
         ends = [side.get(name) if side is not None else None for side in (report.floor, report.ceiling)]
         if any(m.measure is not None for m in marks):
-            out.append({"label": label, "about": about, "picture": panel(marks, *ends, label)})
+            out.append({"label": label, "about": about, "picture": panel(marks, ends[0], ends[1], label)})
     return out
 
 

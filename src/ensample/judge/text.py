@@ -38,10 +38,10 @@ def board_text(board: Leaderboard) -> str:
     lines.insert(1, "-" * len(lines[0]))
     failed = [f"{e.name} failed: {e.failure}" for e in board.entries if e.judgement is None]
     notes = [
-        "relations, two-sample: AUC of a classifier that tells made from real rows, 0.5 is best (with relations between",
-        "columns at hand, and without); useful: share of the skill of training on real rows; copies: share nearer to training rows",
-        "than to held-out rows (50 % is best); ± half of a 95 % interval; * no model is better beyond the noise;",
-        "floor: columns drawn apart; ceiling: the training rows themselves.",
+        "relations, two-sample: AUC of a classifier that tells made from real rows, 0.5 is best (with relations",
+        "between columns at hand, and without); useful: share of the skill of training on real rows; copies: share",
+        "nearer to training rows than to held-out rows, 50 % is best; ± half of a 95 % interval; * no model is better",
+        "beyond the noise; floor: columns drawn apart; ceiling: the training rows themselves.",
     ]
     return "\n".join([*lines, *failed, "", *board.words, "", *notes])
 
