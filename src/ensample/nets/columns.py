@@ -69,7 +69,7 @@ class ColumnNet(nn.Module):
 
     def hidden(self, embedded: Tensor, use: Tensor) -> Tensor:
         """Hidden states [targets, rows, width]; `use` [rows, targets, inputs] is 1 where an input serves a target."""
-        h = F.silu(torch.bmm(use, embedded).transpose(0, 1) + self.offset)
+        h = F.silu(torch.bmm(use, embedded).transpose(0, 1).contiguous() + self.offset)
         for weight, bias in zip(self.weights, self.biases, strict=True):
             h = h + F.silu(torch.baddbmm(bias, h, weight))
         return h

@@ -35,8 +35,7 @@ class Head(nn.Module):
         super().__init__()
         self.bins, self.inputs, self.bumps = len(log_share), inputs, 0 if centers is None else bumps
         more = inputs + 3 * bumps if self.bumps else 0
-        weight = torch.zeros(width, self.bins + more)
-        weight[:, self.bins :] = torch.randn(width, more, generator=generator) * 0.1 / math.sqrt(width)
+        weight = torch.randn(width, self.bins + more, generator=generator) * 0.1 / math.sqrt(width)
         flat = torch.zeros(inputs), torch.linspace(-1, 1, bumps), torch.zeros(bumps), torch.full((bumps,), 0.1)
         self.weight = nn.Parameter(weight)
         self.bias = nn.Parameter(torch.cat([log_share.to(torch.float32), torch.cat(flat)[:more]]))
@@ -62,7 +61,7 @@ def _bumped(
     rate, height = torch.exp(shape[:, bumps : 2 * bumps].clamp(-RATE, RATE)), HEIGHT * shape[:, 2 * bumps :]
     one = torch.ones((), dtype=out.dtype)
     for k in range(bumps):  # one bump at a time stays in the cache
-        u = (centers - location[:, k, None]).mul_(rate[:, k, None])
+        u = torch.addcmul(-rate[:, k, None] * location[:, k, None], centers, rate[:, k, None])
         peak = torch.addcmul(one, u, u).reciprocal_()
         logits = torch.addcmul(logits, height[:, k, None], peak)
         us.append(u)
@@ -129,9 +128,9 @@ def _column(
     for k, (u, peak) in enumerate(zip(us, peaks, strict=True)):
         pull = g * peak
         shape[:, 2 * bumps + k] = HEIGHT * pull.sum(1)
-        pull.mul_(peak).mul_(u).mul_(-2 * height[:, k, None])
-        shape[:, k] = -rate[:, k] * pull.sum(1)
-        shape[:, bumps + k] = pull.mul_(u).sum(1)
+        pull.mul_(peak).mul_(u)
+        shape[:, k] = 2 * height[:, k] * rate[:, k] * pull.sum(1)
+        shape[:, bumps + k] = -2 * height[:, k] * pull.mul_(u).sum(1)
     shape[:, bumps : 2 * bumps] *= out[:, out.shape[1] - 2 * bumps : out.shape[1] - bumps].abs() <= RATE
     torch.mul(shape[:, :bumps].sum(1, keepdim=True), values, out=d_out[:, bins : out.shape[1] - 3 * bumps])
     return nats, d_out
