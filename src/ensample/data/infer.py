@@ -135,9 +135,9 @@ def parse(cells: pa.Array, kind: pa.DataType) -> pa.Array | None:
     values = read_as(cells, kind)
     if values is None:
         return None
-    if kind in NUMBERS and _any_match(cells, _CODE):
+    if kind in NUMBERS and _any_code(cells):
         return None
-    if kind == pa.float64() and (pc.any(pc.is_nan(values)).as_py() or _any_match(cells, _LONG)):
+    if kind == pa.float64() and (pc.any(pc.is_nan(values)).as_py() or _any_long(cells)):
         return None
     return values
 
@@ -157,6 +157,17 @@ def _cast(cells: pa.Array, kind: pa.DataType) -> pa.Array | None:
         return pc.cast(cells, kind)
     except pa.ArrowInvalid:
         return None
+
+
+def _any_code(cells: pa.Array) -> bool:
+    # Plain prefixes first: an expression over every cell costs more than reading it.
+    zero = pc.or_(pc.starts_with(cells, "0"), pc.or_(pc.starts_with(cells, "-0"), pc.starts_with(cells, "+0")))
+    return _any_match(cells.filter(zero), _CODE)
+
+
+def _any_long(cells: pa.Array) -> bool:
+    longest = pc.max(pc.binary_length(cells)).as_py()
+    return longest is not None and longest >= 17 and _any_match(cells, _LONG)
 
 
 def _any_match(cells: pa.Array, pattern: str) -> bool:

@@ -67,10 +67,12 @@ def _write_floats(values: pa.Array, wording: str | None) -> pa.Array:
         if fixed is not None:
             return fixed
     texts = pc.cast(values, pa.string())
-    if wording == PLAIN:
+    whole = pc.and_(pc.equal(pc.floor(values), values), pc.less(pc.abs(values), 1e15))
+    if not pc.any(whole).as_py():
         return texts
-    whole = pc.match_substring_regex(texts, r"^-?[0-9]+$")
-    return pc.if_else(whole, pc.binary_join_element_wise(texts, "0", "."), texts)
+    # Arrow would write 1e+10 for ten thousand million.
+    digits = pc.cast(pc.cast(values, pa.int64(), safe=False), pa.string())
+    return pc.if_else(whole, digits if wording == PLAIN else pc.binary_join_element_wise(digits, "0", "."), texts)
 
 
 def _write_fixed(values: pa.Array, decimals: int) -> pa.Array | None:

@@ -15,6 +15,7 @@ import pyarrow.ipc
 import pyarrow.parquet as pq
 
 from ensample.data import marks
+from ensample.data.cells import is_text
 from ensample.data.readers.arrays import LEVELS_SUFFIX, MISSING_SUFFIX, SCHEMA_KEY
 from ensample.data.sources import COMPRESSIONS, compressed, suffixes
 from ensample.data.wording import write
@@ -57,6 +58,10 @@ def _delimited(delimiter: str) -> Callable[[Dataset, Any], None]:
         escaped = pc.replace_substring(texts, '"', '""')
         return pc.if_else(plain, texts, pc.binary_join_element_wise('"', escaped, '"', ""))
 
+    def cells(column: pa.Array, wording: str | None) -> pa.Array:
+        texts = write(column, wording)
+        return quoted(texts) if is_text(column.type) else texts
+
     def save_delimited(data: Dataset, sink: Any) -> None:
         names = quoted(pa.array(data.names, pa.string())).to_pylist()
         sink.write((delimiter.join(names) + "\n").encode())
@@ -66,7 +71,7 @@ def _delimited(delimiter: str) -> Callable[[Dataset, Any], None]:
         gaps = [marks.spelling(field, data.schema) or empty for field in fields]
         for batch in data.batches(_ROWS):
             columns = [
-                pc.fill_null(quoted(write(column, marks.wording(field))), gap)
+                pc.fill_null(cells(column, marks.wording(field)), gap)
                 for column, field, gap in zip(batch.columns, fields, gaps, strict=True)
             ]
             lines = pc.binary_join_element_wise(*columns, delimiter) if len(columns) > 1 else columns[0]
