@@ -105,7 +105,7 @@ class Mixture:
 
     def update(self, current: MixtureDistribution, statistics: Statistics) -> MixtureDistribution:
         """The M step."""
-        components = most_likely(current.structure, current.components, statistics, self.smoothing)
+        components = most_likely(current.structure, current.components, statistics, self.smoothing, self.ridge)
         return MixtureDistribution(current.event, current.given, current.structure, components)
 
     def log_prior(self, current: MixtureDistribution) -> float:
@@ -130,7 +130,7 @@ class Mixture:
         structure, layout = structure_named(self.covariance), Layout.of(sample.event, sample.given)
         generator = torch.Generator().manual_seed(seed)
         joint = layout.join(sample.batch())
-        components = starting_components(structure, layout, joint, k, self.smoothing, generator)
+        components = starting_components(structure, layout, joint, k, self.smoothing, self.ridge, generator)
         return MixtureDistribution(sample.event, sample.given, structure, components)
 
     def _chosen(self, sample: Records, seed: int) -> MixtureDistribution:

@@ -17,6 +17,9 @@ from ensample.kinds.base import shifted
 SMALL = 8192
 """Below this number of rows a pass is done in float64: nothing to gain from less."""
 
+RESOLVED = 1e-13
+"""Smallest variance over squared mean that sums in float64 can tell from nothing."""
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -95,12 +98,7 @@ class Prepared:
 def prepare(layout: Layout, joint: Batch, ridge: float) -> Prepared:
     """Encode a joint batch; the noise of a number is the variance of a uniform value in its cell, plus the ridge."""
     numbers = layout.numbers
-    values = layout.event.values(joint.cells)
-    noise = torch.empty(len(joint), len(numbers), dtype=torch.float64)
-    for i, j in enumerate(numbers):
-        span = layout.event.spans[j].event
-        assert isinstance(span, Continuous)
-        noise[:, i] = (2.0 * span.lattice.log_volume(joint.cells[:, j])).exp() / 12.0 + ridge
+    values, noise = layout.event.values(joint.cells), cell_noise(layout, joint.cells, ridge)
     patterns, size = [], 0
     for rows, mask in by_pattern(joint.mask):
         known = [i for i, j in enumerate(numbers) if mask[j]]
@@ -111,6 +109,16 @@ def prepare(layout: Layout, joint: Batch, ridge: float) -> Prepared:
         patterns.append(Pattern(rows, torch.tensor(known, dtype=torch.int64), columns, data))
         size += len(rows) * (16 * len(known) + 8 * len(codes) + 4 * (len(known) + 2) * (len(known) + 1))
     return Prepared(patterns, size)
+
+
+def cell_noise(layout: Layout, cells: Tensor, ridge: float) -> Tensor:
+    """Variance [rows, d] of each number inside its cell, plus the ridge."""
+    noise = torch.full((len(cells), len(layout.numbers)), ridge, dtype=torch.float64)
+    for i, j in enumerate(layout.numbers):
+        span = layout.event.spans[j].event
+        assert isinstance(span, Continuous)
+        noise[:, i] += (2.0 * span.lattice.log_volume(cells[:, j])).exp() / 12.0
+    return noise
 
 
 def by_pattern(mask: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
@@ -159,13 +167,16 @@ def expected_statistics(structure: Covariance, current: Components, prepared: Pr
     return total
 
 
-def most_likely(structure: Covariance, current: Components, statistics: Statistics, smoothing: float) -> Components:
+def most_likely(
+    structure: Covariance, current: Components, statistics: Statistics, smoothing: float, ridge: float
+) -> Components:
     """The M step; tables are smoothed as if each component had seen `smoothing` more rows with the overall shares."""
     count = statistics["count"]
     moments = Moments(count, statistics["observed"], statistics["first"], statistics["second"])
     means = moments.means(current.means)
     no_ridge = torch.zeros(means.shape[1], dtype=torch.float64)  # the noise of each row holds it already
     covariances = structure.pool(moments, means, current.covariances, no_ridge)
+    covariances = structure.form.at_least(covariances, ridge + RESOLVED * means.square())
     tables = {}
     for j, share in current.shares.items():
         counts = statistics[f"classes.{j}"] + smoothing * share

@@ -78,6 +78,10 @@ class Form(ABC):
         """What the first i coordinates of z [rows, d] add to coordinate i."""
 
     @abstractmethod
+    def at_least(self, covariances: Tensor, floor: Tensor) -> Tensor:
+        """The same where they are sound; no variance below floor [k, d], every covariance positive definite."""
+
+    @abstractmethod
     def rescale(self, covariances: Tensor, scale: Tensor) -> Tensor:
         """Covariances of coordinates multiplied by scale [d]."""
 
@@ -196,6 +200,12 @@ class Dense(Form):
         """Row i of the factor, left of the diagonal."""
         return z[:, :i] @ factor[i, :i]
 
+    def at_least(self, covariances: Tensor, floor: Tensor) -> Tensor:
+        """Raises diagonals; a matrix that rounding has broken keeps its diagonal alone."""
+        raised = covariances + torch.diag_embed((floor - self.diagonal(covariances)).clamp(min=0.0))
+        broken = torch.linalg.cholesky_ex(raised)[1] != 0
+        return torch.where(broken[:, None, None], torch.diag_embed(self.diagonal(raised)), raised)
+
     def rescale(self, covariances: Tensor, scale: Tensor) -> Tensor:
         """Rows and columns."""
         return covariances * scale[:, None] * scale
@@ -264,6 +274,10 @@ class Axis(Form):
     def prefix(self, factor: Tensor, z: Tensor, i: int) -> Tensor | float:
         """Nothing."""
         return 0.0
+
+    def at_least(self, covariances: Tensor, floor: Tensor) -> Tensor:
+        """Raises variances."""
+        return torch.maximum(covariances, floor)
 
     def rescale(self, covariances: Tensor, scale: Tensor) -> Tensor:
         """Variances by squares."""

@@ -24,7 +24,7 @@ from ensample.families.mixture_forms import Form, Natural
 BLOCK = 4096
 """Rows of a block: k x 4,096 numbers stay in the second-level cache."""
 
-TRUSTED = 2e-3
+TRUSTED = 1e-2
 """Largest bound on the error of a log-density, in nats, up to which float32 is used."""
 
 _ROOM = {torch.float32: (100.0, 2.0**-90), torch.float64: (900.0, 2.0**-850)}

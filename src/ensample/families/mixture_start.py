@@ -6,7 +6,7 @@ import torch
 from torch import Generator, Tensor
 
 from ensample.events import Batch
-from ensample.families.mixture_components import Components, Layout, shares_of
+from ensample.families.mixture_components import Components, Layout, cell_noise, shares_of
 from ensample.families.mixture_covariance import Covariance
 
 ROUNDS = 10
@@ -17,7 +17,7 @@ BUCKETS = 32
 
 
 def starting_components(
-    structure: Covariance, layout: Layout, joint: Batch, k: int, smoothing: float, generator: Generator
+    structure: Covariance, layout: Layout, joint: Batch, k: int, smoothing: float, ridge: float, generator: Generator
 ) -> Components:
     """Components from clusters of a sample; a hole counts as the mean while they are sought, and not at all after."""
     numbers = layout.numbers
@@ -30,7 +30,8 @@ def starting_components(
     member = member[:, member.sum(0) > 0]
     means = _average(values, mask, member, overall)
     spread = _average((values - overall).square(), mask, torch.ones(len(joint), 1, dtype=torch.float64))
-    variances = _average((values - member @ means).square(), mask, member, spread[0].clamp(min=1e-6))
+    noise = cell_noise(layout, joint.cells, ridge)
+    variances = _average((values - member @ means).square() + noise, mask, member, spread[0] + noise.mean(0))
     tables = {}
     for j, share in shares.items():
         known = joint.mask[:, j]
