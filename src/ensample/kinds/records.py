@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -79,99 +79,102 @@ def _batch(table: np.ndarray, cond: Batch | None = None) -> Batch:
 
 
 class Packed:
-    """A table of cells in a temporary file, 32 bits each where they fit: indexed like an int64 array [rows, spans].
+    """A table of cells in temporary files, a file a column: indexed like an int64 array [rows, spans].
 
-    The file is column by column, so that a column, or some rows of all columns, are read without the rest; it is
-    removed with the last reference.
+    A column, or some rows of all columns, are read without the rest. The files are removed with the last reference.
     """
 
-    def __init__(self, stored: np.ndarray, folder: Path | None = None) -> None:
-        self.stored = stored  # [spans, rows]
-        self.shape = stored.shape[::-1]
+    def __init__(self, columns: Sequence[np.ndarray], rows: int, folder: Path) -> None:
+        self.columns = columns  # of each span: [rows] int32 or int64
+        self.shape = (rows, len(columns))
         self.dtype = np.dtype(np.int64)
         self.ndim = 2
-        if folder is not None:
-            weakref.finalize(self, shutil.rmtree, folder, True)
+        weakref.finalize(self, shutil.rmtree, folder, True)
 
     def __len__(self) -> int:
-        return int(self.shape[0])
+        return self.shape[0]
 
     def __getitem__(self, key: Any) -> np.ndarray:
         rows, columns = key if isinstance(key, tuple) else (key, slice(None))
-        if isinstance(rows, np.ndarray) and isinstance(columns, slice):
-            if rows.dtype == bool:
-                rows = np.flatnonzero(rows)
-            found = np.stack([column[rows] for column in self.stored[columns]]).T
-        else:
-            found = self.stored[columns, rows].T
-        return _wide(found)
+        if isinstance(columns, int | np.integer):
+            return _wide(self.columns[columns][rows])
+        if isinstance(rows, np.ndarray) and rows.dtype == bool:
+            rows = np.flatnonzero(rows)
+        chosen = self.columns[columns] if isinstance(columns, slice) else [self.columns[j] for j in columns]
+        if not chosen:
+            return np.zeros(
+                (len(range(*rows.indices(len(self)))) if isinstance(rows, slice) else len(rows), 0), np.int64
+            )
+        return np.stack([_wide(column[rows]) for column in chosen], -1)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return self[:].astype(dtype or np.int64, copy=False)
 
 
 def _wide(cells: np.ndarray) -> np.ndarray:
-    if cells.dtype == np.int64:
-        return np.array(cells)
-    wide = np.asarray(cells).astype(np.int64)
-    wide[wide == ABSENT_NARROW] = ABSENT
+    """Stored cells as int64 with their own sign of absence; a copy."""
+    wide = np.array(cells, np.int64)
+    if cells.dtype == np.int32:
+        wide[wide == ABSENT_NARROW] = ABSENT
     return wide
 
 
 class Writer:
-    """Collects batches of cells into one table: in memory, or past `IN_MEMORY` bytes in a temporary file."""
+    """Collects batches of cells into one table: in memory, or past `IN_MEMORY` bytes in temporary files.
+
+    Files are written, not mapped, so that a full disk is an error and not a crash.
+    """
 
     def __init__(self, rows: int, spans: int) -> None:
         self.rows, self.spans, self.filled = rows, spans, 0
         self.folder: Path | None = None
-        self.stored: np.ndarray
-        if rows * spans * 8 <= IN_MEMORY:
-            self.stored = np.empty((rows, spans), np.int64)
-        else:
+        if rows * spans * 8 > IN_MEMORY:
             self.folder = Path(tempfile.mkdtemp(prefix="ensample-"))
-            self.stored = self._file(np.int32)
-
-    def _file(self, dtype: Any) -> np.ndarray:
-        assert self.folder is not None
-        path = self.folder / f"cells-{np.dtype(dtype).name}.bin"
-        shape = (self.spans, self.rows)
-        try:
-            free, needed = shutil.disk_usage(self.folder).free, int(np.prod(shape)) * np.dtype(dtype).itemsize
-            if free < needed:
-                raise OSError(f"{needed / 2**20:,.0f} MiB needed, {free / 2**20:,.0f} MiB free")
-            return np.memmap(path, dtype, "w+", shape=shape)
-        except OSError as error:
-            shutil.rmtree(self.folder, ignore_errors=True)
-            fix = "free some space, set TMPDIR to another disk, or use fewer rows"
-            raise FormatError("Encoded rows must fit on the disk.", str(path), str(error), fix) from error
+            self.dtypes: list[Any] = [np.dtype(np.int32)] * spans
+            self._stop = weakref.finalize(self, shutil.rmtree, self.folder, True)
+        else:
+            self.table = np.empty((rows, spans), np.int64)
 
     def add(self, cells: np.ndarray) -> None:
-        """The next rows, [rows, spans] int64."""
-        place = slice(self.filled, self.filled + len(cells))
-        self.filled += len(cells)
+        """The next rows, [rows, spans] int64. Raises FormatError if the disk is full."""
         if self.folder is None:
-            self.stored[place] = cells
-            return
-        narrow = self.stored.dtype == np.int32
-        if narrow:
-            known = cells != ABSENT
-            if (np.abs(np.where(known, cells, 0)) > np.iinfo(np.int32).max).any():
-                narrow = False
-                self._widen(place.start)
-            else:
-                cells = np.where(known, cells, ABSENT_NARROW)
-        self.stored[:, place] = cells.T
+            self.table[self.filled : self.filled + len(cells)] = cells
+        else:
+            try:
+                for column in range(self.spans):
+                    self._append(column, cells[:, column])
+            except OSError as error:
+                fix = "free some space, set TMPDIR to another disk, or use fewer rows"
+                raise FormatError("Encoded rows must fit on the disk.", str(self.folder), str(error), fix) from error
+        self.filled += len(cells)
 
-    def _widen(self, filled: int) -> None:
-        """A cell does not fit into 32 bits: go on with 64."""
-        narrow, self.stored = self.stored, self._file(np.int64)
-        for column in range(self.spans):
-            self.stored[column, :filled] = _wide(narrow[column, :filled])
+    def _append(self, column: int, cells: np.ndarray) -> None:
+        known = cells != ABSENT
+        if self.dtypes[column] == np.int32:
+            if (np.abs(np.where(known, cells, 0)) <= np.iinfo(np.int32).max).all():
+                cells = np.where(known, cells, ABSENT_NARROW).astype(np.int32)
+            else:  # a cell does not fit into 32 bits: go on with 64
+                self._widen(column)
+        with self._path(column).open("ab") as file:
+            file.write(np.ascontiguousarray(cells).tobytes())
+
+    def _widen(self, column: int) -> None:
+        path, wider = self._path(column), self._path(column).with_suffix(".wide")
+        if path.exists():
+            with path.open("rb") as narrow, wider.open("wb") as wide:
+                while piece := narrow.read(2**22):
+                    wide.write(_wide(np.frombuffer(piece, np.int32)).tobytes())
+            wider.replace(path)
+        self.dtypes[column] = np.dtype(np.int64)
+
+    def _path(self, column: int) -> Path:
         assert self.folder is not None
-        (self.folder / "cells-int32.bin").unlink()
+        return self.folder / f"{column}.bin"
 
     def done(self) -> np.ndarray:
-        """The table, an array or indexed like one."""
+        """The table: an array, or indexed like one."""
         if self.folder is None:
-            return self.stored[: self.filled]
-        return cast("np.ndarray", Packed(self.stored[:, : self.filled], self.folder))
+            return self.table[: self.filled]
+        columns = [np.memmap(self._path(j), dtype, "r", shape=(self.filled,)) for j, dtype in enumerate(self.dtypes)]
+        self._stop.detach()
+        return cast("np.ndarray", Packed(columns, self.filled, self.folder))

@@ -135,15 +135,19 @@ class DecimalTrace:
             if len(rest) == 0:
                 break
             digits += 1
-            if digits > MOST_DIGITS or not _fits(values, digits):
+            if digits > MOST_DIGITS or not self._fits(values, digits):
                 self.failed = True
                 return
         self._refine(digits - self.digits)
         self.digits = digits
-        if not _fits(values, digits):
+        if not self._fits(values, digits):
             self.failed = True
             return
         self.trace.add_integers(np.rint(values * 10.0**digits).astype(np.int64))
+
+    def _fits(self, values: np.ndarray, digits: int) -> bool:
+        """Whether the grid is no finer than the floats are."""
+        return bool(np.abs(values).max() * 10.0**digits <= 2 / np.finfo(self.storage).eps)
 
     def _refine(self, more: int) -> None:
         """Go to a finer grid: all integers so far grow by a power of ten."""
@@ -151,7 +155,7 @@ class DecimalTrace:
             factor = 10**more
             self.trace.low, self.trace.high = self.trace.low * factor, self.trace.high * factor
             self.trace.divisor *= factor
-            self.failed = max(abs(self.trace.low), abs(self.trace.high)) > 2**53
+            self.failed = max(abs(self.trace.low), abs(self.trace.high)) > 2 / np.finfo(self.storage).eps
 
 
 class FloatTrace:
@@ -203,10 +207,6 @@ def _survives(values: np.ndarray, storage: Any) -> bool:
     """Whether values can be stored in this precision without change."""
     with np.errstate(over="ignore"):
         return bool((values.astype(storage) == values).all())
-
-
-def _fits(values: np.ndarray, digits: int) -> bool:
-    return bool(np.abs(values).max() * 10.0**digits <= 2**53)
 
 
 def _on_grid(values: np.ndarray, digits: int, storage: Any) -> tuple[np.ndarray, bool]:
