@@ -27,7 +27,9 @@ class Seen:
     cond: Batch | None
 
     def take(self, rows: Tensor) -> Seen:
-        """These rows alone."""
+        """These rows alone (ascending and distinct, so that all of them are the whole)."""
+        if len(rows) == len(self.cells):
+            return self
         return Seen(self.cells[rows], self.known[rows], None if self.cond is None else self.cond.take(rows))
 
 
@@ -35,10 +37,12 @@ class Chain(Distribution):
     """p(x) as a product over spans. Abstract: a leaf supplies `table`, and may supply faster `score` and `choose`.
 
     `any_order` says that a span can be predicted from any set of others, so that evidence is looked at first and draws
-    are exact; otherwise spans are predicted in the event's order and later evidence becomes a weight.
+    are exact; otherwise spans are predicted in one order (`order`, or that of the event) and later evidence becomes a
+    weight.
     """
 
     any_order = False
+    order: Sequence[int] | None = None
     bins: tuple[Bins, ...]
 
     @abstractmethod
@@ -53,11 +57,21 @@ class Chain(Distribution):
         """Draw bins [rows]."""
         return pick(self.table(column, seen), generator)
 
+    def choose_within(self, column: int, share: Tensor, seen: Seen, generator: Generator) -> tuple[Tensor, Tensor]:
+        """Draw bins of which the share [bins] is allowed: (bins [rows], log-probability [rows] of being allowed)."""
+        logits = self.table(column, seen).to(torch.float64) + share.log()
+        weight = logits.logsumexp(1).clamp(max=0.0)
+        return pick(torch.where(torch.isfinite(weight)[:, None], logits, 0.0), generator), weight
+
     def log_prob(self, batch: Batch) -> Tensor:
-        """Exact log-probability of each record's cell, nats [rows] float64."""
+        """Exact log-probability of each record's cell, nats [rows] float64.
+
+        A fixed order integrates out what is unset at the end of the order, and treats what is unset before a known
+        coordinate as not existing; an any-order chain predicts each known coordinate from the known ones before it.
+        """
         seen = Seen(batch.cells, torch.zeros_like(batch.mask), batch.cond)
         total = torch.zeros(len(batch), dtype=torch.float64)
-        for j in range(len(self.event)):
+        for j in self._order():
             rows = batch.mask[:, j].nonzero()[:, 0]
             if len(rows):
                 total[rows] += self._cell_score(j, batch.cells[rows, j], seen.take(rows))
@@ -97,10 +111,13 @@ class Chain(Distribution):
     def _drawing_order(self, bounds: dict[int, Limit]) -> list[int]:
         """Limited spans first where the order is free, each after the span that it depends on."""
         if not self.any_order:
-            return list(range(len(self.event)))
+            return self._order()
         parents = {s.exists[0] for j, s in enumerate(self.event.spans) if j in bounds and s.exists is not None}
         first = set(bounds) | parents
-        return sorted(range(len(self.event)), key=lambda j: (j not in first, j))
+        return sorted(self._order(), key=lambda j: j not in first)
+
+    def _order(self) -> list[int]:
+        return list(range(len(self.event)) if self.order is None else self.order)
 
     def _cell_score(self, column: int, cells: Tensor, seen: Seen) -> Tensor:
         index = self.bins[column].index(cells)
@@ -111,10 +128,8 @@ class Chain(Distribution):
         if limit is None:
             index = self.choose(column, seen, generator)
             return bins.draw_inside(index, generator), torch.zeros(len(index), dtype=torch.float64)
-        logits = self.table(column, seen).to(torch.float64) + bins.share(limit.ranges).log()
-        weight = logits.logsumexp(1).clamp(max=0.0)
+        index, weight = self.choose_within(column, bins.share(limit.ranges), seen, generator)
         possible = torch.isfinite(weight)
-        index = pick(torch.where(possible[:, None], logits, 0.0), generator)
         cells = torch.zeros_like(index)
         cells[possible] = bins.draw_inside(index[possible], generator, limit.ranges)
         return cells, weight

@@ -44,7 +44,14 @@ class Location:
     spread: float
 
     @classmethod
-    def fit(cls, inputs: np.ndarray, classes: np.ndarray, target: np.ndarray, log: bool = False) -> Location:
+    def fit(
+        cls,
+        inputs: np.ndarray,
+        classes: np.ndarray,
+        target: np.ndarray,
+        log: bool = False,
+        only: np.ndarray | None = None,
+    ) -> Location:
         """Fit on rows where the target is known.
 
         Arguments:
@@ -52,6 +59,7 @@ class Location:
             classes: [columns] int64, the number of classes of a column, 0 for numbers.
             target: [rows] float64, cells of the target.
             log: predict the logarithm of the target.
+            only: numbers of the input columns that may be used, all by default.
         """
         if len(target) > MOST_ROWS:
             rows = np.linspace(0, len(target) - 1, MOST_ROWS).astype(np.int64)
@@ -59,7 +67,7 @@ class Location:
         shift = min(float(target.min()), 0.0) if log else np.nan
         y = _warp(target, shift)
         scales = _scales(inputs)
-        terms = _terms(inputs, classes, y)
+        terms = _terms(inputs, classes, y, np.arange(inputs.shape[1]) if only is None else only)
         design = np.stack([np.ones(len(y)), *_columns(inputs, terms, scales)], 1)
         weights, spread = _trimmed_least_squares(design, y)
         return cls(terms, scales, weights, shift, (float(y.min()), float(y.max())), spread)
@@ -150,11 +158,11 @@ def _columns(inputs: np.ndarray, terms: np.ndarray, scales: np.ndarray) -> Itera
             yield np.isnan(inputs[:, a]).astype(np.float64)
 
 
-def _terms(inputs: np.ndarray, classes: np.ndarray, y: np.ndarray) -> np.ndarray:
+def _terms(inputs: np.ndarray, classes: np.ndarray, y: np.ndarray, columns: np.ndarray) -> np.ndarray:
     """The terms that the rows can bear: those of the strongest numeric columns and classes, [terms, 3] int64."""
     most = int(min(MOST_COLUMNS, np.sqrt(len(y) / 10)))
-    strength = np.array([_strength(inputs[:, j], int(classes[j]), y) for j in range(inputs.shape[1])])
-    ranked = [int(j) for j in np.argsort(-strength, kind="stable")]
+    strength = np.array([_strength(inputs[:, j], int(classes[j]), y) for j in columns])
+    ranked = [int(j) for j in columns[np.argsort(-strength, kind="stable")]]
     numeric = sorted([j for j in ranked if classes[j] == 0][:most])
     terms = [(sort, j, 0) for j in numeric for sort in (VALUE, SQUARE, LOG)]
     terms += [(PRODUCT, a, b) for i, a in enumerate(numeric) for b in numeric[i + 1 :]]

@@ -18,6 +18,8 @@ from ensample.events import Batch, Mixed
 
 ABSENT = np.iinfo(np.int64).min
 """The stored cell of a coordinate that is missing or does not exist."""
+SAMPLE_STREAM, SPLIT_STREAM = 0x5A, 0x59
+"""Keep the choice of rows apart from data made with the same seed: equal streams would choose by value."""
 
 ABSENT_NARROW = np.iinfo(np.int32).min
 """The same in 32-bit storage."""
@@ -61,12 +63,12 @@ class Records:
         """At most `count` rows drawn without repetition, in their order; a pure function of the seed."""
         if count >= len(self):
             return self
-        chosen = np.random.default_rng(seed).choice(len(self), count, replace=False)
+        chosen = np.random.default_rng((seed, SAMPLE_STREAM)).choice(len(self), count, replace=False)
         return self.select(np.sort(chosen))
 
     def split(self, share: float, seed: int) -> tuple[Records, Records]:
         """(learn, validate): a random `share` of the rows is set apart to stop early on."""
-        held = np.random.default_rng(seed).random(len(self)) < share
+        held = np.random.default_rng((seed, SPLIT_STREAM)).random(len(self)) < share
         if len(self) > 1:
             held[0], held[-1] = False, True
         return self.select(np.flatnonzero(~held)), self.select(np.flatnonzero(held))

@@ -1,0 +1,142 @@
+"""Boosted digits: the bins of each column written in binary, one boosted classifier a digit. The default on tables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Generator, Tensor
+
+from ensample.events import Mixed
+from ensample.families.base import Guarantee
+from ensample.families.bins import Bins, fit_all
+from ensample.families.boosted_column import Column
+from ensample.families.boosted_fit import fit_column
+from ensample.families.boosted_run import Pace, in_parallel
+from ensample.families.chain import Chain, Seen
+from ensample.families.classifier import Growth
+from ensample.families.independent import part
+from ensample.families.inputs import Inputs
+from ensample.kinds.records import ABSENT, Records
+from ensample.train.run import Run
+
+
+class BoostedDigits(Chain):
+    """p(x) as a product over columns and, within a column, over the binary digits of its bin."""
+
+    guarantees: ClassVar[dict[str, Guarantee]] = {"sample": "exact", "log_prob": "exact", "draw": "estimate"}
+
+    def __init__(
+        self,
+        event: Mixed,
+        given: Mixed | None,
+        bins: tuple[Bins, ...],
+        columns: tuple[Column, ...],
+        order: tuple[int, ...],
+    ) -> None:
+        self.event, self.given, self.bins, self.columns, self.order = event, given, bins, columns, order
+        self.inputs = Inputs(event, given)
+
+    def score(self, column: int, index: Tensor, seen: Seen) -> Tensor:
+        """Log-probability [rows] of these bins: the sum over their digits."""
+        model = self.columns[column]
+        x = self.inputs.matrix(seen, model.inputs)
+        return torch.from_numpy(model.log_prob(x, index.numpy(), torch.get_num_threads()))
+
+    def choose(self, column: int, seen: Seen, generator: Generator) -> Tensor:
+        """Draw bins [rows], digit by digit."""
+        model = self.columns[column]
+        x = self.inputs.matrix(seen, model.inputs)
+        u = torch.rand(model.depth, len(x), generator=generator, dtype=torch.float64).numpy()
+        return torch.from_numpy(model.draw(x, u, torch.get_num_threads()))
+
+    def choose_within(self, column: int, share: Tensor, seen: Seen, generator: Generator) -> tuple[Tensor, Tensor]:
+        """Draw allowed bins; returns them and the log-probability of being allowed, both [rows]."""
+        model = self.columns[column]
+        x = self.inputs.matrix(seen, model.inputs)
+        u = torch.rand(model.depth, len(x), generator=generator, dtype=torch.float64).numpy()
+        index, weight = model.draw_within(x, u, share.numpy(), torch.get_num_threads())
+        return torch.from_numpy(index), torch.from_numpy(weight)
+
+    def table(self, column: int, seen: Seen) -> Tensor:
+        """Log-probabilities [rows, bins] of every bin."""
+        model = self.columns[column]
+        return torch.from_numpy(model.table(self.inputs.matrix(seen, model.inputs), torch.get_num_threads()))
+
+    def arrays(self) -> dict[str, Tensor]:
+        """The order of the spans; bins, locations, and trees as compressed text, of every span."""
+        state = {"order": torch.tensor(self.order, dtype=torch.int64)}
+        state |= {f"{j}.bins.{k}": v for j, bins in enumerate(self.bins) for k, v in bins.arrays().items()}
+        return {**state, **{f"{j}.{k}": v for j, c in enumerate(self.columns) for k, v in c.arrays().items()}}
+
+
+STREAM = 0xB0057
+"""Keeps the choice of rows apart from data that was made with the same seed."""
+HELD_ROWS, HELD_SHARE = 1_000, (0.08, 0.25)
+"""Rows set apart to stop growing on, and the smallest and largest share of the table that they may be."""
+
+
+@dataclass(frozen=True)
+class Boosted:
+    """Gradient-boosted binary digits.
+
+    Arguments:
+        rounds: most trees a digit.
+        leaves: leaves of a tree.
+        rate: learning rate of the boosting.
+        patience: rounds without a better held-out loss after which a digit stops growing.
+        bins: most bins of a column.
+        rows: most rows that are learned from; of a larger table a random sample is taken.
+    """
+
+    rounds: int = 400
+    leaves: int = 31
+    rate: float = 0.1
+    patience: int = 10
+    bins: int = 1024
+    rows: int = 200_000
+
+    name: ClassVar[str] = "boosted"
+    distribution: ClassVar[type[BoostedDigits]] = BoostedDigits
+
+    def refuses(self, event: Mixed, given: Mixed | None) -> str | None:
+        """Accepts every mixed event."""
+        return None if isinstance(event, Mixed) else "boosted digits need a table of fields"
+
+    def fit(self, records: Records, seed: int, run: Run) -> BoostedDigits:
+        """Fit the columns, several at a time, each on one thread; finished columns are kept in the run."""
+        bins = fit_all(records.event, records.table, ABSENT, self.bins)
+        records = records.sample(self.rows, seed)
+        held = np.random.default_rng((seed, STREAM)).random(len(records)) < float(
+            np.clip(HELD_ROWS / len(records), *HELD_SHARE)
+        )
+        inputs = Inputs(records.event, records.given)
+        matrix, classes = inputs.training(records), inputs.classes
+        order = np.arange(len(bins))
+        budget = run.clock.budget
+        growth = Growth(int(min(self.rounds, budget.steps, budget.epochs)), self.leaves, self.rate, self.patience, seed)
+
+        def learn(j: int, pace: Pace) -> Column:
+            place = inputs.offset + j
+            earlier = order[: int(np.flatnonzero(order == j)[0])]
+            chosen = np.concatenate([np.arange(inputs.offset), inputs.offset + np.sort(earlier)])
+            known = np.flatnonzero(~np.isnan(matrix[:, place]))
+            x, cells = matrix[np.ix_(known, chosen)], matrix[known, place]
+            number = classes[place] == 0
+            return fit_column(x, classes[chosen], chosen, cells, held[known], bins[j], growth, number, pace)
+
+        costs = [
+            (1 + place) * (len(b) - 1).bit_length() + 1.0 for place, b in zip(np.argsort(order), bins, strict=True)
+        ]
+        columns = in_parallel(learn, costs, run)
+        return BoostedDigits(records.event, records.given, bins, columns, tuple(order.tolist()))
+
+    def restore(
+        self, event: Mixed, given: Mixed | None, arrays: dict[str, Tensor], facts: dict[str, Any]
+    ) -> BoostedDigits:
+        """Inverse of `BoostedDigits.arrays`."""
+        bins = tuple(Bins.restore(part(arrays, f"{j}.bins")) for j in range(len(event)))
+        columns = tuple(Column.restore(part(arrays, str(j))) for j in range(len(event)))
+        return BoostedDigits(event, given, bins, columns, tuple(arrays["order"].tolist()))

@@ -1,0 +1,43 @@
+"""What the digits of a column look at: its inputs, the bin being decided, and its boundary minus each location."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ensample.families.digits import Level
+from ensample.families.location import Location
+
+NEAR = 6.0
+"""Typical residuals within which the boundary minus a location is looked at closely."""
+
+
+class Features:
+    """Features of some rows `x` [rows, inputs] float64, NaN for absent, of a column with bins between `edges`.
+
+    Boosting sorts a feature into 255 bins of equal frequency, too coarse for the few rows that lie near a boundary.
+    A copy that is cut off at `NEAR` typical residuals resolves them.
+    """
+
+    def __init__(self, x: np.ndarray, edges: np.ndarray, locations: tuple[Location, ...]) -> None:
+        self.x = x.astype(np.float32)
+        self.around = [(loc.predict(x), loc.warp(edges), NEAR * max(loc.spread, 1e-9)) for loc in locations]
+
+    def of(self, level: Level, rows: np.ndarray) -> np.ndarray:
+        """[rows, features] float32 of one level."""
+        width = self.x.shape[1]
+        out = np.empty((len(rows), width + 1 + 2 * len(self.around)), dtype=np.float32)
+        middle = level.middle[rows]
+        out[:, :width] = self.x[rows]
+        out[:, width] = middle
+        for i, (center, edges, near) in enumerate(self.around):
+            away = edges[middle] - center[rows]
+            out[:, width + 1 + 2 * i] = away
+            out[:, width + 2 + 2 * i] = away.clip(-near, near)
+        return out
+
+    def ends(self, level: Level, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Both ends and the middle of a level's runs as distances from the first location; outer ends infinite."""
+        center, edges, _ = self.around[0]
+        edges = np.concatenate([[-np.inf], edges[1:-1], [np.inf]])
+        center = center[rows]
+        return tuple(edges[end[rows]] - center for end in (level.low, level.middle, level.high))  # type: ignore[return-value]

@@ -1,0 +1,99 @@
+"""Learning one column of boosted digits: its inputs, its locations, and a classifier for each digit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from ensample.families.bins import Bins
+from ensample.families.boosted_column import Column
+from ensample.families.classifier import Classifier, Example, Growth, loss
+from ensample.families.digits import Digits
+from ensample.families.location import Location
+from ensample.families.residual import Residual
+
+PSEUDO_ROWS = 1.0
+"""Rows added to either side of a decision before its training share becomes a starting logit."""
+
+
+def fit_column(
+    x: np.ndarray,
+    classes: np.ndarray,
+    chosen: np.ndarray,
+    cells: np.ndarray,
+    held: np.ndarray,
+    bins: Bins,
+    growth: Growth,
+    number: bool,
+    pace: Callable[[int], Callable[[], bool]],
+) -> Column:
+    """Learn one span.
+
+    Arguments:
+        x: [rows, inputs] float64, the chosen inputs of the rows in which the span exists, NaN for absent.
+        classes: [inputs] int64, classes of each input, 0 for numbers.
+        chosen: [inputs] int64, where these inputs lie in the input matrix.
+        cells: [rows] float64, the span itself.
+        held: [rows] bool, rows set apart to stop growing on.
+        bins: bins of the span.
+        growth: how trees are grown.
+        number: whether the span is a number, whose cells are ordered.
+        pace: gives, for the number of digits left, the question whether this digit has had its time.
+    """
+    index = bins.index(torch.from_numpy(cells.astype(np.int64))).numpy()
+    learn = ~held
+    locations: tuple[Location, ...] = ()
+    residual = None
+    if number and x.shape[1] and learn.any() and len(bins) > 2:
+        locations = find_locations(x[learn], classes, cells[learn])
+        residual = Residual.fit(locations[0].warp(cells[learn]) - locations[0].predict(x[learn]))
+    shares = _shares(len(bins), index[learn])
+    depth = Digits(len(bins)).depth
+    column = Column(chosen, _edges(bins), shares, np.zeros(depth, dtype=bool), locations, residual, ())
+    features = column.features(x)
+    classifiers = []
+    for level in column.code.path(index):
+        rows = np.flatnonzero(level.open)
+        check = np.flatnonzero(held[rows])
+        answer = level.digit(index)[rows]
+        start = column.start(level, features, rows)
+        if residual is not None:
+            guess = residual.logit(*features.ends(level, rows))
+            if loss(guess[check], answer[check]) < loss(start[check], answer[check]):
+                column.guided[level.number], start = True, guess
+        example = Example(features.of(level, rows), answer, start)
+        paced = replace(growth, enough=pace(depth - level.number))
+        classifiers.append(Classifier.fit(example.take(np.flatnonzero(~held[rows])), example.take(check), paced))
+    return replace(column, classifiers=tuple(classifiers))
+
+
+def find_locations(x: np.ndarray, classes: np.ndarray, cells: np.ndarray) -> tuple[Location, ...]:
+    """A prediction from all inputs, and one from the number that predicts best alone: simple relations stay exact.
+
+    On diamonds the second saves 0.4 bits a row, and a judge that sees x - y falls from 0.66 to 0.53.
+    """
+    locations = [Location.best(x, classes, cells)]
+    numbers = [i for i in np.flatnonzero(classes == 0) if not np.isnan(x[:, i]).all()]
+    if numbers:
+        alone = [Location.fit(x, classes, cells, only=np.array([i])) for i in numbers]
+        locations.append(min(alone, key=lambda location: location.spread))
+    return tuple(locations)
+
+
+def _edges(bins: Bins) -> np.ndarray:
+    """Boundaries [bins + 1] in cells: halfway between neighbours, and the outer ends."""
+    first, last = bins.first.numpy().astype(np.float64), bins.last.numpy().astype(np.float64)
+    return np.concatenate([first[:1], (first[1:] + last[:-1]) / 2, last[-1:]])
+
+
+def _shares(bins: int, index: np.ndarray) -> np.ndarray:
+    """Log-odds [decisions] of the upper half in the training column, decision 0 unused."""
+    code = Digits(bins)
+    ones, both = np.zeros(1 << code.depth), np.zeros(1 << code.depth)
+    for level in code.path(index):
+        both += np.bincount(level.node, minlength=len(both))
+        ones += np.bincount(level.node, weights=level.digit(index), minlength=len(both))
+    return np.log((ones + PSEUDO_ROWS) / (both - ones + PSEUDO_ROWS))

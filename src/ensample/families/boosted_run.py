@@ -1,0 +1,105 @@
+"""Columns learned side by side: threads, time shares, progress, finished parts kept for a later process."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+
+import torch
+from threadpoolctl import threadpool_limits
+
+from ensample.families.boosted_column import Column
+from ensample.train.run import Progress, Run
+
+Pace = Callable[[int], Callable[[], bool]]
+"""For the number of digits left: the question whether the present digit has had its time."""
+
+REPORT_SECONDS = 0.5
+RESERVE = 0.1
+"""Share of the remaining time that is not planned with."""
+
+
+def in_parallel(learn: Callable[[int, Pace], Column], costs: Sequence[float], run: Run) -> tuple[Column, ...]:
+    """Learn every column, on as many threads as torch may use; the result does not depend on their number.
+
+    A column that the run has kept is read back. When time runs short, digits stop growing where they are, and none is
+    left out. An exception of `run.report` (a KeyboardInterrupt) stops the columns in work, drops them, and goes on up.
+    """
+    shares = _Shares(costs, run)
+    stop = threading.Event()
+
+    def work(j: int) -> Column | None:
+        kept = run.kept(f"boosted-{j}")
+        if kept is not None:
+            shares.done(j)
+            return Column.restore(kept[0])
+        column = learn(j, shares.pace(j, stop))
+        if stop.is_set():
+            return None
+        run.keep(f"boosted-{j}", column.arrays(), {})
+        shares.done(j)
+        return column
+
+    # LightGBM and BLAS run on one thread in each of ours: more would wait for each other.
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        pending = [pool.submit(work, j) for j in range(len(costs))]
+        try:
+            _watch(pending, shares, run)
+        except BaseException:
+            stop.set()
+            pool.shutdown(cancel_futures=True)
+            raise
+    columns = [future.result() for future in pending]
+    return tuple(column for column in columns if column is not None)
+
+
+def _watch(pending: Sequence[Future[Column | None]], shares: _Shares, run: Run) -> None:
+    """Report until all are done or one has failed."""
+    left = set(pending)
+    while left:
+        finished, left = wait(left, timeout=REPORT_SECONDS)
+        for future in finished:
+            future.result()
+        part = shares.finished()
+        seconds = run.clock.seconds
+        run.report(Progress("boosting", part, left=seconds * (1 - part) / part if part > 0 else None))
+
+
+class _Shares:
+    """Who may take how long: the time that is left, split over the columns that are left by their expected cost."""
+
+    def __init__(self, costs: Sequence[float], run: Run) -> None:
+        self.costs, self.left, self.clock = costs, set(range(len(costs))), run.clock
+        self.within = dict.fromkeys(range(len(costs)), 0.0)
+        self.threads = torch.get_num_threads()
+        self.lock = threading.Lock()
+
+    def pace(self, j: int, stop: threading.Event) -> Pace:
+        """The pace of column j, which begins now."""
+        with self.lock:
+            seconds = (1 - RESERVE) * (self.clock.budget.seconds - self.clock.seconds)
+            part = min(1.0, self.costs[j] * min(self.threads, len(self.left)) / sum(self.costs[i] for i in self.left))
+        end = time.monotonic() + seconds * part
+        total: list[int] = []
+
+        def digit(left: int) -> Callable[[], bool]:
+            total.append(left)
+            self.within[j] = 1 - left / total[0]
+            now = time.monotonic()
+            until = now + max(0.0, end - now) / left if math.isfinite(end) else math.inf
+            return lambda: stop.is_set() or time.monotonic() >= until
+
+        return digit
+
+    def done(self, j: int) -> None:
+        """Column j is finished."""
+        with self.lock:
+            self.left.discard(j)
+            self.within[j] = 1.0
+
+    def finished(self) -> float:
+        """Share of all the work that is done, 0 to 1."""
+        return sum(cost * self.within[i] for i, cost in enumerate(self.costs)) / sum(self.costs)
