@@ -111,8 +111,31 @@ CASES = [
     ),
     Case("mixture", {"components": 24, "covariance": "diagonal"}, close=0.05),
     Case("resample"),
+    Case(
+        "autoregressive",
+        {"width": 32, "batch_size": 128, "learning_rate": 0.01},
+        budget="600 steps",
+        close=0.03,
+        knobs={
+            "any_order": False,
+            "bins": 2,
+            "width": 16,
+            "layers": 2,
+            "bumps": 1,
+            "learning_rate": 0.02,
+            "weight_decay": 0.5,
+            "batch_size": 64,
+            "patience": 1,
+        },
+    ),
+    Case("autoregressive", {"any_order": False, "width": 32, "batch_size": 128}, budget="600 steps", close=0.03),
     Case("trees", knobs={"trees": 3, "leaf": 200, "bins": 2}),
     Case("trees", options={"trees": 3, "leaf": 5}),
+    Case(
+        "boosted",
+        close=0.03,
+        knobs={"rounds": 2, "leaves": 3, "rate": 0.5, "patience": 1, "bins": 2, "rows": 400},
+    ),
 ]
 
 

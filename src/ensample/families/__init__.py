@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from ensample.families.autoregressive import Autoregressive
 from ensample.families.base import Family
+from ensample.families.boosted import Boosted
 from ensample.families.independent import Independent
 from ensample.families.mixture import Mixture
 from ensample.families.resample import Resample
 from ensample.families.trees import Trees
 
-TABLE: dict[str, type[Family]] = {family.name: family for family in (Independent, Autoregressive, Mixture, Resample, Trees)}
+TABLE: dict[str, type[Family]] = {
+    family.name: family for family in (Independent, Boosted, Autoregressive, Mixture, Resample, Trees)
+}
 """Every family by its public name."""
 
-__all__ = ["TABLE", "Autoregressive", "Family", "Independent", "Mixture", "Resample", "Trees"]
+__all__ = ["TABLE", "Autoregressive", "Boosted", "Family", "Independent", "Mixture", "Resample", "Trees"]

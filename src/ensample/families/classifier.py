@@ -27,7 +27,7 @@ class Growth:
 
 @dataclass(frozen=True)
 class Example:
-    """Rows of one decision: features [rows, features] float32, NaN for absent; answers bool and starting logits [rows]."""
+    """Rows of one decision: features [rows, features] float32, NaN where absent, answers and starting logits [rows]."""
 
     features: np.ndarray
     answer: np.ndarray
