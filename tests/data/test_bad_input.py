@@ -26,6 +26,7 @@ FILES = [
     ("x.csv", "a,café\n1,2\n".encode("cp1252"), InputError, "line 1", 'encoding="cp1252"'),
     ("x.csv", b"a,b\n1,\x81\n", InputError, "line 2", 'encoding="latin-1"'),
     ("x.csv", "a,b\n1,é\n".encode("utf-16"), InputError, "UTF-8", 'encoding="utf-16"'),
+    ("x.csv", b'a,b\n1,"x\n2,y\n3,z\n', InputError, "opened must be closed", "a cell of 3 lines"),
     ("x.xlsx", b"PK", InputError, "suffix", ".parquet"),
     ("noname", b"a,b\n1,2\n", InputError, "suffix", ".csv"),
     ("x.json", b'[{"a": 1}]\n', InputError, "one object a line", "one array"),
@@ -127,6 +128,7 @@ def test_what_is_odd_but_fine(tmp_path):
     assert of("x.csv", b'"a\nb",c\n"1\n2",3\n').to_arrow().to_pylist() == [{"a\nb": "1\n2", "c": 3}]
     assert of("x.csv", "a,b\n1,café\n".encode("cp1252"), encoding="cp1252").column("b").to_pylist() == ["café"]
     assert of("x.csv", "a,b\n1,é\n".encode("utf-16"), encoding="utf-16").column("b").to_pylist() == ["é"]
+    assert of("x.csv", b'a,b\n1,"x\n"\n').column("b").to_pylist() == ["x\n"]
     unnamed = of("x.csv", b",b\n1,2\n")
     assert unnamed.names == ["column_1", "b"] and "without a name" in unnamed.notes[0]
     assert "line of names missing" in of("x.csv", b"39,77516,x\n50,83311,y\n").notes[0]

@@ -57,6 +57,8 @@ def test_it_shows_itself(small):
     assert "<td>&lt;z&gt;</td>" in small._repr_html_() and "<z>" not in small._repr_html_()
     wide = read({f"c{j}": [1] for j in range(30)})
     assert repr(wide).endswith("... and 10 more columns")
+    mixed = read({"x": ["1", "2", "<b>"]})
+    assert repr(mixed).endswith("note: " + mixed.notes[0]) and "&lt;b&gt;" in mixed._repr_html_().split("note: ")[1]
     assert "..." in repr(read({"x": ["y" * 100]}))
 
 

@@ -46,7 +46,9 @@ def test_threshold_is_the_rank_that_sorting_gives():
         assert (test.threshold, size, train.rest, test.rest) == (int(found), count, True, False)
 
 
-@pytest.mark.parametrize("test", [0, 0.0, -0.2, 1.5, 10, 11, float("nan"), float("inf"), "a fifth", None, True])
+@pytest.mark.parametrize(
+    "test", [0, 0.0, -0.2, 1.0, 1.5, 2.0, -3, 10, 11, float("nan"), float("inf"), "a fifth", None, True]
+)
 def test_silly_sizes_are_refused(test):
     with pytest.raises(InputError):
         numbers(10).split(test)

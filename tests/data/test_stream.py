@@ -90,3 +90,14 @@ def test_dictionaries_that_differ_from_batch_to_batch(tmp_path):
         data = read(tmp_path / "x.arrows", limit=limit)
         assert data.column("x").to_pylist() == ["a", "b", "b", "c", None, "d"]
         assert [b.column(0).to_pylist() for b in data.batches(4)] == [["a", "b", "b", "c"], [None, "d"]]
+
+
+def test_an_arrow_file_of_one_large_batch_is_read_in_slices(tmp_path):
+    from ensample.data.readers import columnar
+    from ensample.data.sources import File
+
+    table = pa.table({"x": np.arange(200_000)})
+    with pa.ipc.new_file(str(tmp_path / "x.arrow"), table.schema) as writer:
+        writer.write_table(table)
+    sizes = [batch.num_rows for batch in columnar.arrow(File.find(tmp_path / "x.arrow")).open(None)]
+    assert sizes == [65_536] * 3 + [3_392]

@@ -24,7 +24,8 @@ def text(data: Dataset) -> str:
     table = [[name for name, _ in header], [kind for _, kind in header], *rows]
     widths = [max(len(row[j]) for row in table) for j in range(len(header))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table]
-    return "\n".join([_title(data), *lines, *([f"... and {more} more columns"] if more else [])])
+    notes = [f"note: {note}" for note in data.notes]
+    return "\n".join([_title(data), *lines, *([f"... and {more} more columns"] if more else []), *notes])
 
 
 def html(data: Dataset) -> str:
@@ -33,6 +34,7 @@ def html(data: Dataset) -> str:
     heads = "".join(f"<th>{escape(name)}<br><small>{escape(kind)}</small></th>" for name, kind in header)
     body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
     rest = f"<p>... and {more} more columns</p>" if more else ""
+    rest += "".join(f"<p>note: {escape(note)}</p>" for note in data.notes)
     return f"<p>{escape(_title(data))}</p><table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>{rest}"
 
 

@@ -53,17 +53,16 @@ def part_size(test: float, rows: int) -> int:
         >>> part_size(0.2, 48_842), part_size(100, 48_842)
         (9768, 100)
     """
-    is_number = isinstance(test, int | float | np.integer | np.floating) and not isinstance(test, bool)
-    if not is_number or not np.isfinite(test) or test <= 0 or (test >= 1 and test != int(test)):
+    is_count = isinstance(test, int | np.integer) and not isinstance(test, bool) and test >= 1
+    is_share = isinstance(test, float | np.floating) and 0 < test < 1
+    if not is_count and not is_share:
         raise InputError(
             "The test part is a share between 0 and 1, or a whole number of records.",
             "test",
             repr(test),
             "say test=0.2 for a fifth of the records, or test=1000 for a thousand",
         )
-    count = round(rows * float(test)) if test < 1 else int(test)
-    if rows >= 2 and test < 1:
-        count = min(max(count, 1), rows - 1)
+    count = int(test) if is_count else min(max(round(rows * float(test)), 1), max(rows - 1, 1))
     if not 0 < count < rows:
         raise InputError(
             "Both parts of a split need at least one record.",

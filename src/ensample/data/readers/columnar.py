@@ -58,8 +58,7 @@ class _IpcFile:
         with _damage_told(self.file):
             reader = pa.ipc.open_file(self.file.seekable())
             for j in range(reader.num_record_batches):
-                batch = reader.get_batch(j)
-                yield batch if names is None else batch.select(list(names))
+                yield from _sliced(reader.get_batch(j), names)
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,14 @@ class _IpcStream:
     def __call__(self, names: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
         with self.file.open() as stream, _damage_told(self.file):
             for batch in pa.ipc.open_stream(stream):
-                yield batch if names is None else batch.select(list(names))
+                yield from _sliced(batch, names)
+
+
+def _sliced(batch: pa.RecordBatch, names: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
+    # An Arrow file may be one batch as large as the file.
+    chosen = batch if names is None else batch.select(list(names))
+    for start in range(0, max(len(chosen), 1), ROWS):
+        yield chosen.slice(start, ROWS)
 
 
 def _open_parquet(file: File) -> pq.ParquetFile:

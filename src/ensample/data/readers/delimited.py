@@ -101,10 +101,32 @@ class _Open:
         )
         with self.file.open() as stream:
             try:
-                yield from pcsv.open_csv(stream, read, parse, as_text)
+                last = None
+                for batch in pcsv.open_csv(stream, read, parse, as_text):
+                    yield batch
+                    last = batch
+                if last is not None and names is None:
+                    self._refuse_open_quote(last)
             except (pa.ArrowInvalid, UnicodeError) as error:
                 if not any(sign in str(error) for sign in _NO_RECORDS):
                     raise self._explained(error, wrong) from error
+
+    def _refuse_open_quote(self, last: pa.RecordBatch) -> None:
+        """A quote that is never closed swallows the rest of the file, without an error of the parser."""
+        cell = last.column(last.num_columns - 1)[-1].as_py() if last.num_rows else ""
+        if not cell.endswith("\n"):
+            return
+        with self.file.open() as stream:
+            end = b""
+            while block := stream.read(_BLOCK):
+                end = (end + block)[-64:]
+        if not end.decode(self.layout.encoding, "ignore").rstrip().endswith('"'):
+            raise InputError(
+                "A quote that is opened must be closed.",
+                f"{self.file.path}, the last record",
+                f"a cell of {cell.count(chr(10)):,} lines up to the end of the file: {_short(cell)!r}",
+                'close the quote, or double it ("") where it is part of a text',
+            )
 
     def _explained(self, error: Exception, wrong: list[Any]) -> InputError:
         path = str(self.file.path)
