@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,19 +15,20 @@ from ensample.events import Mixed
 class Orders:
     """Random orders of the spans of an event, a span always after the one that it depends on.
 
-    Of the rows, `plain` follow the event's own order (new records are drawn so), `evidence` look first at a random set
-    of any size and then at the rest in the event's order (completions are drawn so), the others at a random
+    Of the rows, `plain` follow the standing `order` (new records are drawn so), `evidence` look first at a random set
+    of any size and then at the rest in the standing order (completions are drawn so), the others at a random
     permutation (Uria, Murray and Larochelle 2014).
     """
 
     event: Mixed
+    order: tuple[int, ...]
     plain: float
     evidence: float
 
     def earlier(self, rows: int, generator: Generator) -> Tensor:
         """Which spans come before which: bool [rows, span, earlier span]."""
         size = len(self.event)
-        place = torch.arange(size) / max(1, size)
+        place = torch.tensor(self.order).argsort() / size
         u = torch.rand(rows, size, generator=generator)
         share, kind = torch.rand(2, rows, 1, generator=generator)
         key = torch.where(u < share, place, place + 1)
@@ -35,10 +37,16 @@ class Orders:
         for j, span in enumerate(self.event.spans):
             if span.exists is not None:
                 key[:, j] = torch.maximum(key[:, j], key[:, span.exists[0]])
-        tie = (key[:, None, :] == key[:, :, None]) & plain_order(size)
+        tie = (key[:, None, :] == key[:, :, None]) & standing(self.order)
         return (key[:, None, :] < key[:, :, None]) | tie
 
 
-def plain_order(size: int) -> Tensor:
-    """The event's own order: bool [span, earlier span]."""
-    return torch.ones(size, size, dtype=torch.bool).tril(-1)
+def standing(order: Sequence[int]) -> Tensor:
+    """One order as a table: bool [span, earlier span].
+
+    Example:
+        >>> standing((1, 0)).tolist()
+        [[False, True], [False, False]]
+    """
+    place = torch.tensor(order).argsort()
+    return place[None, :] < place[:, None]

@@ -104,7 +104,7 @@ class Loop:
         self.held = records.select(held).batch() if len(held) else None
         self.learner = Learner.begin(module, self.players, options.learning_rate, options.weight_decay, options.average)
         passes = 5 * len(held) // options.batch_size  # a look costs a third of a training pass: keep it below a tenth
-        self.look_every = WINDOW * max(5, -(-passes // WINDOW))
+        self.look_every = WINDOW * max(1, -(-passes // WINDOW))
         self.good = self.learner.state()
         if (kept := run.kept(PART)) is not None:
             self.good = (kept[0], {key: value for key, value in kept[1].items() if key != "seconds"})
@@ -115,6 +115,9 @@ class Loop:
     def windows(self) -> Iterator[None]:
         """Learn until the budget is used up or nothing more is gained; yields after each good window."""
         over = self._over()
+        if self.held is not None and self.learner.facts.step == 0:
+            self._look(self.held)  # what it starts from may be the best there is
+            self.good = self.learner.state()
         while not over and not self.learner.facts.stopped:
             what, facts = self.learner.guard.trouble(*self._steps()), self.learner.facts
             over = self._over()
