@@ -11,6 +11,7 @@ import pytest
 
 from ensample.data import samples
 from ensample.data.dataset import Dataset
+from ensample.data.missing import SURE
 from ensample.data.readers import read
 from ensample.errors import FormatError, InputError
 
@@ -153,3 +154,23 @@ def test_compressed_files_are_the_same_each_time(tmp_path):
     for suffix in ("csv.gz", "csv.xz", "csv.bz2", "csv.zst"):
         first = read({"x": [1, 2]}).save(tmp_path / f"a.{suffix}").read_bytes()
         assert first == read({"x": [1, 2]}).save(tmp_path / f"b.{suffix}").read_bytes()
+
+
+@pytest.mark.parametrize("suffix", ["csv", "tsv", "jsonl", "npz", "parquet", "arrow"])
+def test_any_text_and_any_number_survive(suffix, tmp_path):
+    rng = np.random.default_rng(0)
+    for size in range(1, 25):
+        pieces = rng.choice(list("ab\",;\t\n\r '\\|é€😀\u2028{}[]:0.-eE"), (size, 5))
+        texts = ["z", *(text for text in map("".join, pieces) if text.strip() not in (*SURE, "NA")), None]
+        scale = rng.choice([1e-300, 1e300, 0.1, 5, 1e15, 1e16, 123456.789, 2**60], len(texts))
+        table = pa.table(
+            {
+                "text": texts,
+                "float": [0.5, *(scale * rng.choice([1, -1, 3.3], len(texts)))[2:], None],
+                "int": rng.integers(-(2**63), 2**63 - 1, len(texts)),
+                "moment": pa.array(2 * rng.integers(-(2**50), 2**50, len(texts)) + 1, pa.timestamp("us")),
+            }
+        )
+        path = Dataset.from_arrow(table).save(tmp_path / f"x.{suffix}")
+        for limit in (None, 1):
+            assert read(path, limit=limit).to_arrow().equals(table)
