@@ -50,7 +50,7 @@ def read(
         return source
     if isinstance(source, str) and source.startswith(samples.PREFIX):
         sample = samples.find(source.removeprefix(samples.PREFIX))
-        return _named(read(sample.path, missing=missing), source)
+        return _named(read(sample.path, missing=missing, limit=limit), source)
     if isinstance(source, str) and "://" in source:
         return gather(sql.feed(source), spellings, _limit(limit))
     if isinstance(source, str | Path):
