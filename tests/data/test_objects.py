@@ -68,6 +68,11 @@ def test_numbers_typed_as_text_become_numbers(dtype):
     assert data.to_pandas()["a"].dtype == "Int64"
 
 
+def test_levels_of_a_categorical_are_names():
+    frame = pd.DataFrame({"a": pd.Categorical(["1", "None", "2", "?"])})
+    assert read(frame).column("a").to_pylist() == ["1", "None", "2", None]
+
+
 def test_mixed_objects_become_text_and_it_is_noted():
     data = read(pd.DataFrame({"a": pd.Series([1, "x", None, 2.5, pd.NaT, pd.NA, np.nan], dtype=object)}))
     assert data.column("a").to_pylist() == ["1", "x", None, "2.5", None, None, None]

@@ -65,7 +65,8 @@ class Scan:
         for column in schema:
             refuse_type(column, self.feed.label)
             if is_text(column.type):
-                ladder = self.feed.ladders.get(column.name, self.feed.ladder)
+                levels = pa.types.is_dictionary(column.type)  # which are names, even if they look like numbers
+                ladder = TEXT_ONLY if levels else self.feed.ladders.get(column.name, self.feed.ladder)
                 self.columns[column.name] = ColumnScan(column.name, ladder, self.spellings)
         self.schema = schema
 
