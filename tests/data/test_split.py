@@ -39,6 +39,12 @@ def test_ranks_are_distinct_and_uniform():
     assert abs(np.corrcoef(found[1:].astype(float), found[:-1].astype(float))[0, 1]) < 0.02
 
 
+def test_no_seed_is_a_shifted_copy_of_another():
+    rows = np.arange(1_000, dtype=np.uint64)
+    for seed in (1, 0x9E3779B97F4A7C15, 2**64 - 0x9E3779B97F4A7C15, 2**64 + 1):
+        assert not np.isin(ranks(0, rows), ranks(seed, rows)).any()
+
+
 def test_threshold_is_the_rank_that_sorting_gives():
     for rows, count in ((10, 3), (1_000, 1), (1_000, 999), (3_000_000, 1_234_567)):
         found = np.sort(ranks(9, np.arange(rows, dtype=np.uint64)))[count - 1]

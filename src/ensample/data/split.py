@@ -39,7 +39,7 @@ def ranks(seed: int, rows: np.ndarray) -> np.ndarray:
 
 
 def _mixed_seed(seed: int) -> np.uint64:
-    # Neighbouring seeds must not give shifted copies of one another, so the seed is scattered first.
+    # Added as it is, a seed that is a multiple of the increment would give a shifted copy of another's ranks.
     return np.uint64(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0])
 
 
