@@ -83,6 +83,13 @@ FORMS = [
 ]
 
 
+def test_of_mixed_forms_the_commonest_is_kept(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text("a\n5\n7\n1.50\n0.25\n8\n")
+    read(path).save(path)
+    assert path.read_text() == "a\n5\n7\n1.5\n0.25\n8\n"
+
+
 @pytest.mark.parametrize(("name", "texts"), FORMS)
 @pytest.mark.parametrize("by_way_of", ["csv", "parquet"])
 def test_the_form_of_values_survives(name, texts, by_way_of, tmp_path):

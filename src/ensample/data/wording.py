@@ -1,8 +1,8 @@
 """How values are written as text, so that a column is saved in the form it was read in.
 
 A *wording* is a short text stored with the column (in the metadata of its Arrow field): "%d/%m/%Y" for dates, ".2f" for
-numbers with two decimals, "True/False" for truths. It is found by writing: the first wording that reproduces the texts
-that were read is the one.
+numbers with two decimals, "True/False" for truths. It is found by writing: the wording that best reproduces the texts that
+were read is the one.
 """
 
 from __future__ import annotations
@@ -18,14 +18,19 @@ _MOMENTS = tuple(f"%Y-%m-%d{gap}{clock}" for gap in (" ", "T") for clock in ("%H
 
 
 def wording_of(values: pa.Array, texts: pa.Array) -> str | None:
-    """The first wording that writes `values` as `texts`; None for the default one, or if none does."""
-    if _same(write(values), texts):
-        return None
-    return next((wording for wording in _candidates(values, texts) if _same(write(values, wording), texts)), None)
+    """The wording that writes the most of `values` as `texts` have them; None for the default one."""
+    best, most = None, _agreement(write(values), texts)
+    for wording in _candidates(values, texts):
+        if most == 1:
+            break
+        share = _agreement(write(values, wording), texts)
+        if share > most:
+            best, most = wording, share
+    return best
 
 
-def _same(left: pa.Array, right: pa.Array) -> bool:
-    return bool(pc.all(pc.equal(left, right)).as_py())
+def _agreement(left: pa.Array, right: pa.Array) -> float:
+    return float(pc.mean(pc.cast(pc.equal(left, right), pa.float64())).as_py())
 
 
 def _candidates(values: pa.Array, texts: pa.Array) -> tuple[str, ...]:
