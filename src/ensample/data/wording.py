@@ -1,8 +1,8 @@
 """How values are written as text, so that a column is saved in the form it was read in.
 
-A *wording* is a short text stored with the column (in the metadata of its Arrow field): "%d/%m/%Y" for dates, ".2f" for
-numbers with two decimals, "True/False" for truths. It is found by writing: the wording that best reproduces the texts that
-were read is the one.
+A *wording* is a short text stored with the column (in the metadata of its Arrow field): "%Y-%m-%dT%H:%M:%S" for moments,
+".2f" for numbers with two decimals, "True/False" for truths. It is found by writing: the wording that best reproduces
+the texts that were read is the one.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import pyarrow.compute as pc
 PLAIN = "g"
 """Whole numbers in a float column without ".0"."""
 _TRUTHS = ("true/false", "True/False", "TRUE/FALSE")
-_DAYS = ("%Y-%m-%d",)
 _MOMENTS = tuple(f"%Y-%m-%d{gap}{clock}" for gap in (" ", "T") for clock in ("%H:%M:%S", "%H:%M", "%H:%M:%SZ"))
 
 
@@ -40,8 +39,6 @@ def _candidates(values: pa.Array, texts: pa.Array) -> tuple[str, ...]:
         return (PLAIN, f".{decimals}f") if 0 < decimals <= 9 else (PLAIN,)
     if pa.types.is_boolean(kind):
         return _TRUTHS
-    if pa.types.is_date32(kind):
-        return _DAYS
     return _MOMENTS if pa.types.is_timestamp(kind) else ()
 
 
