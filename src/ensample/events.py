@@ -21,7 +21,8 @@ class Lattice:
     """Real numbers behind cells: `x = (warp(k) - shift) / scale`, `warp(k) = knee * asinh((k - center) / knee)`.
 
     An infinite `knee` is the linear case; a small one is the logarithm far from `center`, on both sides. `low` and
-    `high` are the smallest and largest cell met in the training data.
+    `high` are the smallest and largest cell met in the training data. `zero` is the position of the number 0, about
+    which products and ratios are taken.
 
     Example:
         >>> grid = Lattice(low=0, high=100, shift=50.0, scale=25.0)
@@ -37,6 +38,7 @@ class Lattice:
     scale: float = 1.0
     center: float = 0.0
     knee: float = math.inf
+    zero: float = 0.0
 
     def encode(self, position: Tensor) -> Tensor:
         """Real number of a cell position; `k` is the middle of cell k, `k + u` with |u| < 1/2 lies inside it."""

@@ -13,12 +13,13 @@ from ensample.events import Mixed
 from ensample.families.base import Guarantee
 from ensample.families.bins import Bins, fit_all
 from ensample.families.boosted_column import Column
-from ensample.families.boosted_fit import fit_column
+from ensample.families.boosted_fit import Target, fit_column
 from ensample.families.boosted_run import Pace, in_parallel
 from ensample.families.chain import Chain, Seen
 from ensample.families.classifier import Growth
 from ensample.families.independent import part
 from ensample.families.inputs import Inputs
+from ensample.families.selection import most_telling
 from ensample.kinds.records import ABSENT, Records
 from ensample.train.run import Run
 
@@ -89,6 +90,7 @@ class Boosted:
         patience: rounds without a better held-out loss after which a digit stops growing.
         bins: most bins of a column.
         rows: most rows that are learned from; of a larger table a random sample is taken.
+        inputs: most other columns that a column looks at; of more, those that tell most about it are taken.
     """
 
     rounds: int = 400
@@ -97,6 +99,7 @@ class Boosted:
     patience: int = 10
     bins: int = 1024
     rows: int = 200_000
+    inputs: int = 24
 
     name: ClassVar[str] = "boosted"
     distribution: ClassVar[type[BoostedDigits]] = BoostedDigits
@@ -123,12 +126,15 @@ class Boosted:
             earlier = order[: int(np.flatnonzero(order == j)[0])]
             chosen = np.concatenate([np.arange(inputs.offset), inputs.offset + np.sort(earlier)])
             known = np.flatnonzero(~np.isnan(matrix[:, place]))
-            x, cells = matrix[np.ix_(known, chosen)], matrix[known, place]
-            number = classes[place] == 0
-            return fit_column(x, classes[chosen], chosen, cells, held[known], bins[j], growth, number, pace)
+            x, cells, number = matrix[np.ix_(known, chosen)], matrix[known, place], bool(classes[place] == 0)
+            best = most_telling(x, classes[chosen], cells, number, self.inputs)
+            x, chosen = x[:, best], chosen[best]
+            target = Target(cells, bins[j], float(inputs.zeros[place]), number)
+            return fit_column(x, classes[chosen], chosen, target, held[known], growth, pace)
 
         costs = [
-            (1 + place) * (len(b) - 1).bit_length() + 1.0 for place, b in zip(np.argsort(order), bins, strict=True)
+            (1 + min(place, self.inputs)) * (len(b) - 1).bit_length() + 1.0
+            for place, b in zip(np.argsort(order), bins, strict=True)
         ]
         columns = in_parallel(learn, costs, run)
         return BoostedDigits(records.event, records.given, bins, columns, tuple(order.tolist()))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -19,15 +19,32 @@ PSEUDO_ROWS = 1.0
 """Rows added to either side of a decision before its training share becomes a starting logit."""
 
 
+@dataclass(frozen=True)
+class Target:
+    """The span to learn in the rows where it exists: `cells` [rows] float64 counted from cell `zero`, and its bins."""
+
+    cells: np.ndarray
+    bins: Bins
+    zero: float
+    number: bool
+
+    def index(self) -> np.ndarray:
+        """Bins [rows] int64."""
+        return self.bins.index(torch.from_numpy(np.rint(self.cells + self.zero).astype(np.int64))).numpy()
+
+    def edges(self) -> np.ndarray:
+        """Boundaries [bins + 1] counted from zero: halfway between neighbours, and the outer ends."""
+        first, last = self.bins.first.numpy().astype(np.float64), self.bins.last.numpy().astype(np.float64)
+        return np.concatenate([first[:1], (first[1:] + last[:-1]) / 2, last[-1:]]) - self.zero
+
+
 def fit_column(
     x: np.ndarray,
     classes: np.ndarray,
     chosen: np.ndarray,
-    cells: np.ndarray,
+    target: Target,
     held: np.ndarray,
-    bins: Bins,
     growth: Growth,
-    number: bool,
     pace: Callable[[int], Callable[[], bool]],
 ) -> Column:
     """Learn one span.
@@ -36,23 +53,20 @@ def fit_column(
         x: [rows, inputs] float64, the chosen inputs of the rows in which the span exists, NaN for absent.
         classes: [inputs] int64, classes of each input, 0 for numbers.
         chosen: [inputs] int64, where these inputs lie in the input matrix.
-        cells: [rows] float64, the span itself.
+        target: the span itself.
         held: [rows] bool, rows set apart to stop growing on.
-        bins: bins of the span.
         growth: how trees are grown.
-        number: whether the span is a number, whose cells are ordered.
         pace: gives, for the number of digits left, the question whether this digit has had its time.
     """
-    index = bins.index(torch.from_numpy(cells.astype(np.int64))).numpy()
-    learn = ~held
+    index, cells, learn = target.index(), target.cells, ~held
     locations: tuple[Location, ...] = ()
     residual = None
-    if number and x.shape[1] and learn.any() and len(bins) > 2:
+    if target.number and x.shape[1] and learn.any() and len(target.bins) > 2:
         locations = find_locations(x[learn], classes, cells[learn])
         residual = Residual.fit(locations[0].warp(cells[learn]) - locations[0].predict(x[learn]))
-    shares = _shares(len(bins), index[learn])
-    depth = Digits(len(bins)).depth
-    column = Column(chosen, _edges(bins), shares, np.zeros(depth, dtype=bool), locations, residual, ())
+    shares = _shares(len(target.bins), index[learn])
+    depth = Digits(len(target.bins)).depth
+    column = Column(chosen, target.edges(), shares, np.zeros(depth, dtype=bool), locations, residual, ())
     features = column.features(x)
     classifiers = []
     for level in column.code.path(index):
@@ -81,12 +95,6 @@ def find_locations(x: np.ndarray, classes: np.ndarray, cells: np.ndarray) -> tup
         alone = [Location.fit(x, classes, cells, only=np.array([i])) for i in numbers]
         locations.append(min(alone, key=lambda location: location.spread))
     return tuple(locations)
-
-
-def _edges(bins: Bins) -> np.ndarray:
-    """Boundaries [bins + 1] in cells: halfway between neighbours, and the outer ends."""
-    first, last = bins.first.numpy().astype(np.float64), bins.last.numpy().astype(np.float64)
-    return np.concatenate([first[:1], (first[1:] + last[:-1]) / 2, last[-1:]])
 
 
 def _shares(bins: int, index: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ensample.events import Discrete, Mixed
+from ensample.events import Continuous, Discrete, Mixed
 from ensample.families.chain import Seen
 from ensample.kinds.records import ABSENT, Records
 
@@ -29,15 +29,21 @@ class Inputs:
         spans = (() if self.given is None else self.given.spans) + self.event.spans
         return np.array([s.event.classes if isinstance(s.event, Discrete) else 0 for s in spans], dtype=np.int64)
 
+    @property
+    def zeros(self) -> np.ndarray:
+        """Cell [columns] float64 of the number 0 in each column; 0 for classes."""
+        spans = (() if self.given is None else self.given.spans) + self.event.spans
+        return np.array([s.event.lattice.zero if isinstance(s.event, Continuous) else 0.0 for s in spans])
+
     def training(self, records: Records) -> np.ndarray:
-        """Cells [rows, columns] float64 of all records, NaN where absent."""
+        """All records: cells counted from 0, NaN where absent. [rows, columns] float64."""
         table = records.table
         if records.given_table is not None:
             table = np.concatenate([records.given_table, table], 1)
-        return np.where(table == ABSENT, np.nan, table)
+        return np.where(table == ABSENT, np.nan, table) - self.zeros
 
     def matrix(self, seen: Seen, columns: np.ndarray) -> np.ndarray:
-        """These columns of what is seen, NaN where unknown: [rows, columns] float64."""
+        """These columns of what is seen, cells counted from 0, NaN where unknown. [rows, columns] float64."""
         out = np.empty((len(seen.cells), len(columns)))
         for i, j in enumerate((columns - self.offset).tolist()):
             if j >= 0:
@@ -46,4 +52,4 @@ class Inputs:
                 assert seen.cond is not None
                 j += self.offset
                 out[:, i] = np.where(seen.cond.mask[:, j].numpy(), seen.cond.cells[:, j].numpy(), np.nan)
-        return out
+        return out - self.zeros[columns]

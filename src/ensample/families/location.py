@@ -18,6 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+SMALLEST = 0.5
+"""Distance in cells from the zero of a logarithm that counts as none: half a cell."""
 VALUE, SQUARE, LOG, PRODUCT, CLASS, ABSENCE = range(6)
 MOST_ROWS = 20_000
 """Rows that a regression is fitted on; more change nothing that a step function could see."""
@@ -55,9 +57,9 @@ class Location:
         """Fit on rows where the target is known.
 
         Arguments:
-            inputs: [rows, columns] float64, cells of numbers and codes of classes, NaN where there is none.
+            inputs: [rows, columns] float64, cells of numbers counted from 0, codes of classes, NaN where there is none.
             classes: [columns] int64, the number of classes of a column, 0 for numbers.
-            target: [rows] float64, cells of the target.
+            target: [rows] float64, cells of the target counted from its 0.
             log: predict the logarithm of the target.
             only: numbers of the input columns that may be used, all by default.
         """
@@ -79,7 +81,7 @@ class Location:
         if target.min() < 0 or target.max() < 20:
             return plain
         logarithmic = cls.fit(inputs, classes, target, log=True)
-        slope = float(np.mean(np.log1p(target - min(target.min(), 0.0))))
+        slope = float(np.mean(np.log(np.maximum(target - min(target.min(), 0.0), SMALLEST))))
         return logarithmic if np.log(logarithmic.spread + 1e-9) + slope < np.log(plain.spread + 1e-9) else plain
 
     def warp(self, cells: np.ndarray) -> np.ndarray:
@@ -88,7 +90,7 @@ class Location:
 
     def unwarp(self, values: np.ndarray) -> np.ndarray:
         """Inverse of `warp`: positions in cells."""
-        out: np.ndarray = values if np.isnan(self.log_shift) else np.expm1(values) + self.log_shift
+        out: np.ndarray = values if np.isnan(self.log_shift) else np.exp(values) + self.log_shift
         return out
 
     def predict(self, inputs: np.ndarray) -> np.ndarray:
@@ -117,7 +119,7 @@ class Location:
 
 
 def _warp(cells: np.ndarray, shift: float) -> np.ndarray:
-    return cells if np.isnan(shift) else np.log1p(np.maximum(cells - shift, 0.0))
+    return cells if np.isnan(shift) else np.log(np.maximum(cells - shift, SMALLEST))
 
 
 def _scales(inputs: np.ndarray) -> np.ndarray:
@@ -139,7 +141,7 @@ def _columns(inputs: np.ndarray, terms: np.ndarray, scales: np.ndarray) -> Itera
         if (j, sort) not in cache:
             center, scale, shift = scales[j]
             if sort == LOG:
-                x = np.log1p(np.maximum(inputs[:, j] - shift, 0.0)) - np.log1p(max(center - shift, 0.0))
+                x = np.log(np.maximum(inputs[:, j] - shift, SMALLEST) / max(center - shift, SMALLEST))
             else:
                 x = np.clip((inputs[:, j] - center) / scale, -30.0, 30.0)
             cache[j, sort] = np.where(np.isnan(x), 0.0, x)

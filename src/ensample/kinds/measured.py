@@ -99,6 +99,10 @@ class Measured(ABC):
     def _text(self, cell: int) -> str:
         """One value for people."""
 
+    def _zero(self) -> float:
+        """Cell position of the number 0."""
+        return 0.0
+
     def _wall_below(self, cells: np.ndarray) -> int | None:
         """The cell below which no value can be, or None."""
         return 0 if hard_bound(cells) else None
@@ -112,7 +116,7 @@ class Measured(ABC):
     def lattice(self) -> Lattice:
         """Real numbers behind the cells."""
         knee = math.inf if self.knee is None else self.knee
-        return Lattice(0, self.high, self.shift, self.scale, self.center, knee)
+        return Lattice(0, self.high, self.shift, self.scale, self.center, knee, self._zero())
 
     @property
     def classes(self) -> int:
@@ -260,11 +264,11 @@ def _whole(position: float, *, up: bool) -> int:
 def supported_step(divisor: int, distinct: int | None, natural: Sequence[int] = ()) -> int:
     """The common divisor if it can hardly be chance, else 1.
 
-    `distinct` random integers share a divisor g with probability g^-(distinct - 1): at most one in a million. Where
-    few values were met, the largest of the `natural` steps that divides all of them is taken.
+    `distinct` random integers share a divisor g with probability g^-(distinct - 1): at most one in a million is
+    accepted. Where few values were met, the largest of the `natural` steps that divides all of them is taken.
     """
     if divisor <= 1:
         return 1
-    if distinct is None or (distinct - 1) * math.log(divisor) > math.log(1e6):
+    if distinct is None or (distinct >= 5 and (distinct - 1) * math.log(divisor) > math.log(1e6)):
         return divisor
     return max((n for n in natural if divisor % n == 0), default=1)

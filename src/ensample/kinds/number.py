@@ -146,6 +146,9 @@ class Number(Measured):
     def _any_cell_will_do(self) -> bool:
         return self.rounded or self.bits > 0
 
+    def _zero(self) -> float:
+        return 0.0 if self.bits else -self.low / self.step
+
     def _wall_below(self, cells: np.ndarray) -> int | None:
         """Zero is a wall where no value is below it and some are near it; itself excluded if it was never met."""
         wall = super()._wall_below(cells)
