@@ -94,7 +94,7 @@ def _share(
     chance = 0.5 * math.erfc((value - 0.5) / error / math.sqrt(2))
     draws = value + error * np.random.default_rng(reference.seed + 3).standard_normal(DRAWS)
     low, high = max(value - 1.96 * error, 0.0), min(value + 1.96 * error, 1.0)
-    words = f"{value:.1%} of made rows lie nearer to a training row than to a held-out row (50 % is best)"
+    words = f"{value:.1%} of made rows lie nearer to a training row than to a held-out row (50% is best)"
     how = f"normal, {len(nearer):,} made rows against {size:,} training and {size:,} held-out rows"
     return Measure("copy share", value, low, high, "nearer", 0.5, words, how, draws=draws), chance
 
@@ -116,7 +116,7 @@ def exact_copies(reference: Reference, made: Made) -> Measure:
 
 
 def wilson(share: float, rows: int) -> tuple[float, float]:
-    """95 % interval of a share seen in so many rows (Wilson, 1927).
+    """95% interval of a share seen in so many rows (Wilson, 1927).
 
     Example:
         >>> low, high = wilson(0.0, 100)

@@ -94,7 +94,7 @@ def _words(
         return f"most values of {one.name} fix {other.name}"
     top = sorted(sure, key=lambda k: -size[k])
     k = top[0]
-    more = f", and {len(top) - 1} more such values" if len(top) > 1 else ""
+    more = f" (and {len(top) - 1} more like it)" if len(top) > 1 else ""
     return f"where {one.name} is {_label(one, values_a[k])}, {other.name} is {_label(other, values_b[mode[k]])}{more}"
 
 

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from ensample.judge.measure import Measure
 from ensample.judge.svg import Scale, hint, picture, tag, text, ticks
-from ensample.judge.text import shown
+from ensample.judge.text import figure, shown
 
 ROW = 26.0
 
@@ -27,7 +27,7 @@ class Mark:
 def panel(marks: Sequence[Mark], floor: Measure | None, ceiling: Measure | None, label: str) -> Markup:
     """Models under each other; dashed lines are floor and ceiling, better lies to the right."""
     known = [m.measure for m in marks if m.measure is not None and math.isfinite(m.measure.value)]
-    wide, left, right = 420.0, 118.0, 408.0
+    wide, left, right = 300.0, 92.0, 290.0
     high = 30 + ROW * len(marks) + 22
     if not known:
         return picture(wide, 40, label, text(wide / 2, 24, "no model has this measure", text_anchor="middle"))
@@ -35,17 +35,12 @@ def panel(marks: Sequence[Mark], floor: Measure | None, ceiling: Measure | None,
     out = [tag("line", x1=left, x2=right, y1=high - 22, y2=high - 22, class_="axis")]
     ends = (min(across.low, across.high), max(across.low, across.high))
     out += [text(across(t), high - 8, _tick(t, known[0]), text_anchor="middle") for t in ticks(*ends, 4)]
-    for name, end in (("floor", floor), ("ceiling", ceiling)):
-        if end is not None and math.isfinite(end.value):
-            x = across(end.value)
-            out.append(
-                tag("line", hint(f"{name}: {shown(end)}"), x1=x, x2=x, y1=20, y2=high - 22, class_=f"end {name}")
-            )
-            anchor = "start" if x < left + 30 else "end" if x > right - 30 else "middle"
-            out.append(text(x, 13, name, text_anchor=anchor, class_="faint"))
+    for name, x, anchor, words in _ends(known[0], floor, ceiling, across, left, right):
+        out.append(tag("line", hint(words), x1=x, x2=x, y1=20, y2=high - 22, class_=f"end {name}"))
+        out.append(text(x, 13, _end_name(name, known[0]), text_anchor=anchor, class_="faint"))
     for k, mark in enumerate(marks):
         y = 30 + ROW * (k + 0.5)
-        out.append(text(left - 10, y + 4, mark.name, 17, text_anchor="end", class_="strong" if mark.leads else None))
+        out.append(text(left - 10, y + 4, mark.name, 14, text_anchor="end", class_="strong" if mark.leads else None))
         out.append(tag("line", x1=left, x2=right, y1=y, y2=y, class_="guide"))
         if mark.measure is None or not math.isfinite(mark.measure.value):
             words = "no likelihood" if mark.measure is None else shown(mark.measure)
@@ -58,7 +53,7 @@ def panel(marks: Sequence[Mark], floor: Measure | None, ceiling: Measure | None,
 def _dot(mark: Mark, across: Scale, y: float) -> list[str]:
     measure = mark.measure
     assert measure is not None
-    words = hint(f"{mark.name}: {shown(measure)}, 95 % interval; {measure.words}")
+    words = hint(f"{mark.name}: {shown(measure)}, 95% interval; {measure.words}")
     style = "made" if mark.leads else "made dim"
     ends = sorted((across(measure.low), across(measure.high)))
     bar = tag("line", x1=ends[0], x2=ends[1], y1=y, y2=y, class_="interval" if mark.leads else "interval dim")
@@ -67,19 +62,47 @@ def _dot(mark: Mark, across: Scale, y: float) -> list[str]:
 
 def track(measure: Measure, floor: Measure | None, ceiling: Measure | None) -> Markup:
     """One measure of one model as a dot on the way from floor to ceiling."""
-    wide, left, right, y = 260.0, 6.0, 254.0, 17.0
-    ends = [m for m in (floor, ceiling) if m is not None and math.isfinite(m.value)]
+    wide, left, right, y = 330.0, 6.0, 324.0, 17.0
+    known = [m for m in (floor, ceiling) if m is not None and math.isfinite(m.value)]
     if not math.isfinite(measure.value):
-        return picture(wide, 44, measure.name, text(left, y + 4, measure.words, 44))
-    across = _scale([measure, *ends], left, right)
+        return picture(wide, 44, measure.name, text(left, y + 4, figure(measure)))
+    across = _scale([measure, *known], left, right)
     out = [tag("line", x1=left, x2=right, y1=y, y2=y, class_="rail")]
-    for name, end in (("floor", floor), ("ceiling", ceiling)):
-        if end is not None and math.isfinite(end.value):
-            x = across(end.value)
-            anchor = "start" if x < left + 40 else "end" if x > right - 40 else "middle"
-            out.append(tag("line", hint(f"{name}: {shown(end)}"), x1=x, x2=x, y1=y - 9, y2=y + 9, class_=f"end {name}"))
-            out.append(text(x, y + 24, f"{name} {shown(end).split(' ')[0]}", text_anchor=anchor, class_="faint"))
+    for name, x, anchor, words in _ends(measure, floor, ceiling, across, left, right):
+        out.append(tag("line", hint(words), x1=x, x2=x, y1=y - 9, y2=y + 9, class_=f"end {name}"))
+        label = words.replace(name, _end_name(name, measure), 1).replace(":", "").split(" ±")[0]
+        unit = "%" if words.endswith("%") and not label.endswith("%") else ""
+        out.append(text(x, y + 24, label + unit, text_anchor=anchor, class_="faint"))
     return picture(wide, 44, measure.name, *out, *_dot(Mark("this model", measure, leads=True), across, y))
+
+
+_End = tuple[str, float, str, str]
+"""Name of the line, its place, the anchor of its label, its words."""
+
+
+def _ends(
+    measure: Measure, floor: Measure | None, ceiling: Measure | None, across: Scale, left: float, right: float
+) -> list[_End]:
+    """Lines for floor and ceiling; for the copy share, whose best is in the middle, for a half and for plain copies."""
+    lines = [("floor", floor), ("ceiling", ceiling)]
+    known = [(n, m.value, shown(m)) for n, m in lines if m is not None and math.isfinite(m.value)]
+    if measure.name == "copy share":
+        known = [("ceiling", 0.5, "50%"), *(("floor", value, words) for n, value, words in known if n == "ceiling")]
+    places = [(name, across(value), words) for name, value, words in known]
+    out = []
+    for name, x, words in places:
+        near = [other for n, other, _ in places if n != name and abs(other - x) < 78]
+        anchor = "start" if x < left + 36 else "end" if x > right - 36 else "middle"
+        if near:
+            anchor = "end" if x < near[0] or (x == near[0] and name == "floor") else "start"
+        out.append((name, x, anchor, f"{name}: {words}"))
+    return out
+
+
+def _end_name(name: str, measure: Measure) -> str:
+    if measure.name == "copy share":
+        return {"ceiling": "best", "floor": "copies"}[name]
+    return name
 
 
 def _scale(measures: Sequence[Measure], start: float, end: float) -> Scale:
@@ -90,11 +113,11 @@ def _scale(measures: Sequence[Measure], start: float, end: float) -> Scale:
     low, high = min(values), max(values)
     room = 0.06 * (high - low) or 0.05 * abs(high) or 1.0
     low, high = low - room, high + room
-    flipped = measures[0].better == "lower" or measures[0].name == "copy share"
+    flipped = measures[0].better != "higher"
     return Scale(low, high, end, start) if flipped else Scale(low, high, start, end)
 
 
 def _tick(value: float, measure: Measure) -> str:
     if measure.name in ("bits", "density") or "two-sample" in measure.name:
         return f"{value:g}"
-    return f"{100 * value:.4g} %"
+    return f"{100 * value:.4g}%"

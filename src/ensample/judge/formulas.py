@@ -128,7 +128,7 @@ def _gram(table: np.ndarray) -> np.ndarray:
 
 
 def _trimmed(target: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, float, float] | None:
-    """(weights, intercept, looseness) by least squares without the 3 % largest residuals, twice."""
+    """(weights, intercept, looseness) by least squares without the 3% largest residuals, twice."""
     rows = ~np.isnan(target) & ~np.isnan(others).any(1)
     if rows.sum() < max(FEWEST, 0.3 * len(target)):
         return None

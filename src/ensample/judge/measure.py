@@ -22,7 +22,7 @@ class Measure:
     Arguments:
         name: what is measured, in a word or two.
         value: the number; minus or plus infinity and NaN are possible and explained in `words`.
-        low, high: 95 % interval of `value`; how it was made stands in `interval`.
+        low, high: 95% interval of `value`; how it was made stands in `interval`.
         better: which way is better; "nearer" means nearer to `target`.
         target: the value of a perfect model.
         words: one sentence that reads the number for a person.
@@ -57,7 +57,7 @@ class Measure:
         return np.asarray(value) * (1.0 if self.better == "lower" else -1.0)
 
     def beats(self, other: Measure) -> bool:
-        """Whether this is better than `other` beyond noise: the paired 95 % interval of the difference excludes 0."""
+        """Whether this is better than `other` beyond noise: the paired 95% interval of the difference excludes 0."""
         mine, theirs = self.distance(self.value), other.distance(other.value)
         if not mine < theirs:
             return False
@@ -102,7 +102,7 @@ def mean_draws(values: np.ndarray, seed: int) -> np.ndarray:
 
 
 def spread(value: float, draws: np.ndarray, within: tuple[float, float] = (-math.inf, math.inf)) -> tuple[float, float]:
-    """95 % interval: quantiles of the replicates, moved so that they are centred on `value`, cut to what is possible.
+    """95% interval: quantiles of the replicates, moved so that they are centred on `value`, cut to what is possible.
 
     The move takes out the bias of the bootstrap of a distance (a resampled distance is too large).
     """

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from ensample.judge.frame import Column
 from ensample.judge.svg import Scale, Shown, hint, picture, short, tag, text, ticks
 
-SIDE = 300.0
+SIDE = 270.0
 GRID = 30
 MOST_LEVELS = 6
 
@@ -36,15 +36,14 @@ def matrix(values: np.ndarray, names: Sequence[str], title: str) -> Markup:
         if named:
             out.append(text(left - 5, (i + 0.5) * cell + 3.5, names[i], 15, text_anchor="end"))
             out.append(
-                text(
-                    0,
-                    0,
-                    names[i],
-                    12,
-                    transform=f"translate({left + (i + 0.5) * cell:.1f},{size - left + 8:.1f}) rotate(50)",
-                )
+                text(0, 0, names[i], 15, transform=_below(left + (i + 0.6) * cell, size - left + 9), text_anchor="end")
             )
-    return picture(size, size - left + (76 if named else 2), title, *out)
+    return picture(size, size - left + (14 + 4.9 * min(15, max(map(len, names))) if named else 2), title, *out)
+
+
+def _below(x: float, y: float) -> str:
+    """Where a slanted label under a matrix ends."""
+    return f"translate({x:.1f},{y:.1f}) rotate(-55)"
 
 
 def pair(
@@ -82,7 +81,7 @@ def _panels(label: str, real: list[str], made: list[str], names: tuple[str, str]
 
 
 def _density(real: tuple[Column, ...], made: tuple[Column, ...], shown: tuple[Shown, Shown]) -> Markup:
-    """Counts on a grid over the middle 99 % of the real values; what lies outside is drawn at the edge."""
+    """Counts on a grid over the middle 99% of the real values; what lies outside is drawn at the edge."""
     limits = []
     for column in real:
         low, high = np.nanquantile(column.values, (0.005, 0.995))
@@ -126,16 +125,16 @@ def _axes(across: Scale, up: Scale, shown: tuple[Shown, Shown], first: bool) -> 
 
 
 def _ranges(real: tuple[Column, ...], made: tuple[Column, ...], shown: tuple[Shown, Shown], number: int) -> Markup:
-    """A number within each level: the middle 90 % as a line, the middle 50 % as a bar, the median as a gap."""
+    """A number within each level: the middle 90% as a line, the middle 50% as a bar, the median as a gap."""
     level = 1 - number
     assert real[level].levels is not None
     levels = _common(real[level])
     spread = np.nanquantile(real[number].values, (0.01, 0.99))
-    across = Scale(float(spread[0]), float(spread[1]) if spread[1] > spread[0] else float(spread[0]) + 1, 10, 220)
+    across = Scale(float(spread[0]), float(spread[1]) if spread[1] > spread[0] else float(spread[0]) + 1, 28, 216)
     step = 176 / max(len(levels), 1)
     panels = []
     for place, side in enumerate((real, made)):
-        style, out = ("real", "made")[place], [tag("rect", x=10, y=20, width=210, height=180, class_="frame")]
+        style, out = ("real", "made")[place], [tag("rect", x=24, y=20, width=196, height=180, class_="frame")]
         for k, code in enumerate(levels):
             values = side[number].values[side[level].values == code]
             values = values[~np.isnan(values)]
@@ -147,11 +146,12 @@ def _ranges(real: tuple[Column, ...], made: tuple[Column, ...], shown: tuple[Sho
                     f"{name}: median {shown[number](c)}, half of the rows {shown[number](b)} to {shown[number](d)}"
                 )
                 out.append(tag("line", x1=across(a), x2=across(e), y1=y + 4, y2=y + 4, class_=f"{style}-line"))
-                box = {"x": across(b), "width": max(across(d) - across(b), 1.5), "y": y - 1, "height": 10}
+                box = {"x": across(b), "width": max(across(d) - across(b), 4.0), "y": y - 1, "height": 10}
                 out.append(tag("rect", words, class_=style, rx=2, **box))
-                out.append(tag("line", x1=across(c), x2=across(c), y1=y - 3, y2=y + 11, class_="median"))
+                if box["width"] > 8:
+                    out.append(tag("line", x1=across(c), x2=across(c), y1=y - 3, y2=y + 11, class_="median"))
             if place == 0:
-                out.append(text(14, y - 5, name, 30, class_="faint"))
+                out.append(text(28, y - 5, name, 30, class_="faint"))
         out += [text(across(m), 214, shown[number](m), text_anchor="middle") for m in ticks(across.low, across.high, 3)]
         panels.append(out)
     return _panels(
@@ -168,7 +168,7 @@ def _common(column: Column) -> list[int]:
 def _shares(real: tuple[Column, ...], made: tuple[Column, ...]) -> Markup:
     """Shares of one column's levels within each level of the other, as shaded cells with numbers."""
     columns, rows = _common(real[0]), _common(real[1])
-    step_x, step_y = 170 / max(len(columns), 1), 160 / max(len(rows), 1)
+    step_x, step_y = 148 / max(len(columns), 1), 160 / max(len(rows), 1)
     panels = []
     for place, side in enumerate((real, made)):
         style, out = ("real", "made")[place], []
@@ -177,8 +177,8 @@ def _shares(real: tuple[Column, ...], made: tuple[Column, ...]) -> Markup:
             for j, b in enumerate(rows):
                 share = float((side[1].values[inside] == b).mean()) if inside.any() else 0.0
                 name, other = real[0].levels[a], real[1].levels[b]  # type: ignore[index]
-                words = hint(f"of {real[0].name} {name}: {100 * share:.1f} % {real[1].name} {other}")
-                x, y = 60 + i * step_x, 20 + j * step_y
+                words = hint(f"of {real[0].name} {name}: {100 * share:.1f}% {real[1].name} {other}")
+                x, y = 78 + i * step_x, 20 + j * step_y
                 out.append(
                     tag(
                         "rect",
@@ -192,10 +192,10 @@ def _shares(real: tuple[Column, ...], made: tuple[Column, ...]) -> Markup:
                     )
                 )
                 out.append(text(x + step_x / 2, y + step_y / 2 + 3, f"{100 * share:.0f}", text_anchor="middle"))
-            label = f"translate({60 + (i + 0.4) * step_x:.1f},192) rotate(28)"
+            label = f"translate({78 + (i + 0.4) * step_x:.1f},192) rotate(28)"
             out.append(text(0, 0, real[0].levels[a], 10, transform=label))  # type: ignore[index]
         if place == 0:
             for j, b in enumerate(rows):
-                out.append(text(56, 23 + (j + 0.5) * step_y, real[1].levels[b], 8, text_anchor="end"))  # type: ignore[index]
+                out.append(text(74, 23 + (j + 0.5) * step_y, real[1].levels[b], 9, text_anchor="end"))  # type: ignore[index]
         panels.append(out)
     return _panels(f"{real[0].name} against {real[1].name}", panels[0], panels[1], (real[0].name, real[1].name))

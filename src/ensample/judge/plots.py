@@ -23,7 +23,7 @@ def marginal(real: Column, made: Column, shown: Shown = short) -> Markup:
 
 
 def histogram(real: Column, made: Column, shown: Shown = short) -> Markup:
-    """A number column. Few values: one bar each. Values that hold 3 % of the rows and more: a pin of its own."""
+    """A number column. Few values: one bar each. Values that hold 3% of the rows and more: a pin of its own."""
     sides = tuple(side.values[~np.isnan(side.values)] for side in (real, made))
     label = f"{real.name}: histogram of real and made rows"
     if not len(sides[0]):
@@ -40,15 +40,17 @@ def histogram(real: Column, made: Column, shown: Shown = short) -> Markup:
 
 
 def spikes(values: np.ndarray) -> np.ndarray:
-    """Values that stand out: 3 % of the rows and ten times their neighbourhood's density, at most five, sorted."""
+    """Values that stand out: 3% of the rows and ten times their neighbourhood's density, sorted.
+
+    None if there are more than three: then the bars themselves are a comb that shows them.
+    """
     known, counts = np.unique(values, return_counts=True)
     if len(known) <= OWN_BARS:
         return known[:0]
     share = counts / len(values)
     near = np.array([np.median(share[max(k - 5, 0) : k + 6]) for k in np.flatnonzero(share >= SPIKE)])
     tall = known[share >= SPIKE][share[share >= SPIKE] > 10 * near]
-    order = np.argsort(-share[np.searchsorted(known, tall)])[:5]
-    return np.sort(tall[order])
+    return tall if len(tall) <= 3 else tall[:0]
 
 
 def _value_bars(sides: tuple[np.ndarray, ...], distinct: np.ndarray, right: float, shown: Shown) -> list[str]:

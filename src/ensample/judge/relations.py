@@ -34,7 +34,7 @@ class Relation(Protocol):
         ...
 
     def broken(self, frame: Frame) -> float:
-        """Share of the rows it speaks about that break it, beyond what 99 % of training rows do; NaN without rows."""
+        """Share of the rows it speaks about that break it, beyond what 99% of training rows do; NaN without rows."""
         ...
 
 

@@ -30,7 +30,7 @@ PANELS = (
     ("column shapes", "column shapes", "one column at a time"),
     ("pair trends", "pair trends", "two columns at a time"),
     ("coverage", "coverage", "real rows with a made row among their nearest"),
-    ("copy share", "copy share", "made rows nearer to training than to held-out rows, 50 % is best"),
+    ("copy share", "copy share", "made rows nearer to training than to held-out rows, 50% is best"),
 )
 
 

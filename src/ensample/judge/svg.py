@@ -117,11 +117,13 @@ def percent(share: float) -> str:
 
     Example:
         >>> percent(0.1234), percent(0.0012), percent(1.0)
-        ('12 %', '0.1 %', '100 %')
+        ('12%', '0.1%', '100%')
     """
     if not math.isfinite(share):
         return "–"
-    return f"{100 * share:.1f} %" if 0 < abs(share) < 0.0995 else f"{100 * share:.0f} %"
+    if 0 < share < 0.0005:
+        return "<0.1%"
+    return f"{100 * share:.1f}%" if 0 < abs(share) < 0.0995 else f"{100 * share:.0f}%"
 
 
 def path(points: Sequence[tuple[float, float]], closed: bool = False, **attributes: object) -> str:

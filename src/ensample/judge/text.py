@@ -40,7 +40,7 @@ def board_text(board: Leaderboard) -> str:
     notes = [
         "relations, two-sample: AUC of a classifier that tells made from real rows, 0.5 is best (with relations",
         "between columns at hand, and without); useful: share of the skill of training on real rows; copies: share",
-        "nearer to training rows than to held-out rows, 50 % is best; ± half of a 95 % interval; * no model is better",
+        "nearer to training rows than to held-out rows, 50% is best; ± half of a 95% interval; * no model is better",
         "beyond the noise; floor: columns drawn apart; ceiling: the training rows themselves.",
     ]
     return "\n".join([*lines, *failed, "", *board.words, "", *notes])
@@ -81,6 +81,17 @@ def shown(measure: Measure) -> str:
     if measure.name == "density":
         return f"{measure.value:.2f} ±{half:.2f}"
     return f"{100 * measure.value:.1f} ±{100 * half:.1f}%"
+
+
+def figure(measure: Measure) -> str:
+    """The value alone, in the measure's own manner.
+
+    Example:
+        >>> figure(Measure("coverage", 0.961, 0.95, 0.97, "higher", 1.0, ""))
+        '96.1%'
+    """
+    whole = shown(measure)
+    return whole.split(" ")[0] + ("%" if whole.endswith("%") else "")
 
 
 def seconds(value: float) -> str:

@@ -51,15 +51,14 @@ def _test(reference: Reference, made: Made, name: str, found: tuple[Relation, ..
 def _reading(value: float, low: float) -> str:
     if low <= 0.5:
         return "cannot tell made rows from real ones"
-    for limit, text in (
-        (0.55, "hardly tells"),
-        (0.65, "tells with effort"),
-        (0.8, "often tells"),
-        (0.95, "mostly tells"),
-    ):
-        if value < limit:
-            return text + " made rows from real ones"
-    return "tells nearly every made row from a real one"
+    same = "made rows from real ones"
+    readings = (
+        (0.55, f"hardly tells {same}"),
+        (0.65, f"tells {same} now and then"),
+        (0.8, f"often tells {same}"),
+        (0.95, f"mostly tells {same}"),
+    )
+    return next((words for limit, words in readings if value < limit), "tells nearly every made row from a real one")
 
 
 def _inputs(frame: Frame, found: tuple[Relation, ...]) -> np.ndarray:

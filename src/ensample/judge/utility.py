@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
@@ -13,24 +15,11 @@ from ensample.judge.discovery import relations
 from ensample.judge.frame import Column, Frame
 from ensample.judge.measure import DRAWS, Measure, resamples, spread
 from ensample.judge.reference import Made, Reference
-from ensample.judge.relations import Depends
+from ensample.judge.relations import Depends, Formula
 from ensample.judge.twosample import weighted_auc
 
 CLASSES = 12
-NAMES = (
-    "target",
-    "label",
-    "class",
-    "outcome",
-    "income",
-    "price",
-    "value",
-    "churn",
-    "default",
-    "status",
-    "response",
-    "score",
-)
+NAMES = frozenset(("target", "label", "class", "outcome", "income", "price", "value", "churn", "default", "response"))
 """A column whose name ends in one of these is what people want to predict, unless it cannot be predicted at all."""
 
 
@@ -101,13 +90,17 @@ def _score(reference: Reference, learn: Frame, target: int) -> Score:
         return Score(float(value), r2(y_test, guess, weights), {"R2": float(value)})
     if len(np.unique(y)) < 2:
         return Score(0.0, np.zeros(DRAWS), {"AUC": 0.5, "accuracy": float((y_test == (y[0] if len(y) else -1)).mean())})
-    rounds = 100 if len(np.unique(y)) == 2 else 50
-    model = HistGradientBoostingClassifier(max_iter=rounds, **shared).fit(x, y)
+    model = HistGradientBoostingClassifier(**_gentle(len(np.unique(y))), **shared).fit(x, y)
     share = model.predict_proba(x_test)
     value = mean_auc(y_test, model.classes_, share, np.ones((1, len(y_test))))[0]
     accuracy = float((model.classes_[share.argmax(1)] == y_test).mean())
     draws = 2 * mean_auc(y_test, model.classes_, share, weights) - 1
     return Score(float(2 * value - 1), draws, {"AUC": float(value), "accuracy": accuracy})
+
+
+def _gentle(classes: int) -> dict[str, Any]:
+    """Settings for several classes, where full steps on rare classes run away."""
+    return {} if classes == 2 else {"max_iter": 60, "max_leaf_nodes": 15, "l2_regularization": 1.0}
 
 
 def _split(frame: Frame, target: int) -> tuple[np.ndarray, np.ndarray]:
@@ -141,8 +134,11 @@ def mean_auc(truth: np.ndarray, classes: np.ndarray, share: np.ndarray, weights:
 def targets(reference: Reference) -> tuple[int, ...]:
     """Positions of the columns to predict: those that were named, else at most one category and one number.
 
-    Of each sort the one that people want to predict by its name, if it can be predicted at all, else the one that a
-    small tree predicts best without its being fixed by the others. Raises InputError for a name that cannot be one.
+    Of each sort the one that people want to predict, by its name or as the last column, if it can be predicted at all;
+    else the one that a small tree predicts best without its being fixed by others.
+
+    Raises:
+        InputError: a named column is not there, or cannot be predicted.
     """
     frame = reference.train
     if reference.targets is not None:
@@ -150,13 +146,15 @@ def targets(reference: Reference) -> tuple[int, ...]:
     if len(frame.columns) < 2:
         return ()
     small = frame.sample(4_000, reference.seed)
-    fixed = {r.target for r in reference.once(relations) if isinstance(r, Depends) and r.full}
+    rules = [r for r in reference.once(relations) if isinstance(r, Formula) or (isinstance(r, Depends) and r.full)]
+    fixed = {j for rule in rules if rule.tight for j in rule.columns}
     ranked: dict[bool, list[tuple[float, int]]] = {True: [], False: []}
     for j, column in enumerate(frame.columns):
         skill = 0.0 if j in fixed else _tree_skill(small, j)
         if 0.05 < skill < 0.995:
-            wanted = any(column.name.lower().replace(" ", "_").split(".")[-1].endswith(word) for word in NAMES)
-            ranked[column.is_number].append((skill + wanted, j))
+            named = re.split(r"[^a-z]+", column.name.lower().strip("_ "))[-1] in NAMES
+            last = j == len(frame.columns) - 1
+            ranked[column.is_number].append((skill + named + last, j))
     return tuple(max(found)[1] for found in (ranked[False], ranked[True]) if found)
 
 

@@ -19,7 +19,7 @@ from ensample.judge.pairs import pair_view
 from ensample.judge.plots import distances, marginal
 from ensample.judge.reference import Reference
 from ensample.judge.svg import Shown, short
-from ensample.judge.text import shown
+from ensample.judge.text import figure, shown
 
 TILES = (
     ("two-sample test", "told apart"),
@@ -60,7 +60,7 @@ def tiles(judgement: Judgement, floor: Judgement | None, ceiling: Judgement | No
         measure = judgement.get(name)
         if measure is not None:
             ends = [side.get(name) if side is not None else None for side in (floor, ceiling)]
-            out.append(Tile(label, shown(measure).split(" ")[0], measure.words, track(measure, *ends)))
+            out.append(Tile(label, figure(measure), measure.words, track(measure, *ends)))
     return out
 
 
@@ -74,8 +74,8 @@ def table(judgement: Judgement, floor: Judgement | None, ceiling: Judgement | No
                 "name": measure.name,
                 "value": shown(measure),
                 "better": _direction(measure),
-                "floor": shown(ends[0]).split(" ")[0] if ends[0] is not None else "",
-                "ceiling": shown(ends[1]).split(" ")[0] if ends[1] is not None else "",
+                "floor": figure(ends[0]) if ends[0] is not None else "",
+                "ceiling": figure(ends[1]) if ends[1] is not None else "",
                 "words": measure.words,
                 "interval": measure.interval,
             }
@@ -87,7 +87,7 @@ def _direction(measure: Measure) -> str:
     if measure.better == "nearer":
         return f"nearer to {measure.target:g}"
     if measure.name == "exact copies":
-        return f"at most {100 * measure.target:.2g} %"
+        return f"at most {100 * measure.target:.2g}%"
     return measure.better
 
 
