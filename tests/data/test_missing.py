@@ -54,6 +54,7 @@ def test_the_commonest_spelling_is_kept_and_blanks_belong_to_it():
 def test_a_list_replaces_the_rule():
     data = column(["?", "-999", "NA", "None"], missing=["-999", "None"])
     assert data.column("x").to_pylist() == ["?", None, "NA", None]
+    assert column(["red", " - "], missing=["- "]).column("x").to_pylist() == ["red", None]
     assert column(["1", "-999"], missing=["-999"]).column("x").to_pylist() == [1, None]
     with pytest.raises(InputError, match="list of texts"):
         column(["1"], missing="NA")

@@ -52,14 +52,14 @@ class Spellings:
 
     @classmethod
     def only(cls, texts: Sequence[str]) -> Spellings:
-        """Exactly these texts, in every column.
+        """Exactly these texts, in every column; blanks around them do not matter.
 
         Raises:
             InputError: `texts` is one string, or holds something else than strings.
         """
         if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
             raise InputError("missing= is a list of texts.", "missing", repr(texts), 'say missing=["-999", "?"]')
-        return cls(tuple(texts), (), None)
+        return cls(tuple(text.strip() for text in texts), (), None)
 
     @property
     def suspects(self) -> pa.Array:

@@ -1,8 +1,8 @@
 """How values are written as text, so that a column is saved in the form it was read in.
 
-A *wording* is a short text stored with the column (in the metadata of its Arrow field): "%Y-%m-%dT%H:%M:%S" for moments,
-".2f" for numbers with two decimals, "True/False" for truths. It is found by writing: the wording that best reproduces
-the texts that were read is the one.
+A *wording* is a short text stored with the column (in the metadata of its Arrow field): "%Y-%m-%dT%H:%M:%S" for
+moments, ".2f" for numbers with two decimals, "True/False" for truths. It is found by writing: the wording that best
+reproduces the texts that were read is the one.
 """
 
 from __future__ import annotations
