@@ -81,6 +81,9 @@ class Datetime(Measured):
 
     def _numerators(self, column: pa.Array, field: str) -> tuple[np.ndarray, np.ndarray]:
         valid = ~is_missing(column)
+        if not (is_text(column.type) or pa.types.is_temporal(column.type) or column.null_count == len(column)):
+            seen = f"{column[0]} ({column.type})"
+            raise wrong_value("A date field needs dates or times.", field, 0, seen, "turn the column into dates first")
         times = column
         kind = pa.timestamp("s") if self.format else value_type(self.type)
         if is_text(column.type) and self.format:
@@ -195,7 +198,8 @@ def _one_by_one(texts: pa.Array, kind: pa.DataType) -> pa.Array:
 def _moment(value: Any, kind: pa.DataType) -> pa.Array:
     """One wished value as an Arrow array of a time type."""
     if isinstance(value, np.datetime64 | np.timedelta64):
-        return pa.array([value]).cast(kind)
+        unit = "us" if isinstance(value, np.datetime64) and np.datetime_data(value)[0] in "YMWDhm" else None
+        return pa.array(np.array([value if unit is None else value.astype(f"datetime64[{unit}]")])).cast(kind)
     if isinstance(value, str):
         if pa.types.is_time(kind):
             return pa.array([datetime.time.fromisoformat(value)]).cast(kind)

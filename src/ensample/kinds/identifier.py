@@ -21,10 +21,7 @@ from ensample.kinds.trace import FloatTrace, IntegerTrace
 
 UUID = r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$"
 
-NAMES = (
-    r"(^|[^a-z])(id|ids|uid|uuid|guid|key|index|idx|identifier|number|no|nr|num|serial|rownames|unnamed)([^a-z]|$)"
-    r"|[a-z]ID$|Id$"
-)
+NAMES = r"(?i:(^|[^a-z])(id|ids|uid|uuid|guid|key|index|idx|no|nr|number|serial|rownames|unnamed: ?\d+)$)|[a-z](ID|Id)$"
 """Names of columns that speak for an identifier."""
 
 FEWEST_ROWS = 20
@@ -204,7 +201,7 @@ def _tells_nothing(profile: Profile, low: int, high: int) -> bool:
     """Whether distinct integers are a sequence, are called an identifier, or are spread evenly over a vast range."""
     if _distinct_share(profile) < 0.99:
         return False
-    if _dense(profile, low, high) or re.search(NAMES, profile.name, re.IGNORECASE if profile.name.islower() else 0):
+    if _dense(profile, low, high) or re.search(NAMES, profile.name):
         return True
     share = (np.sort(profile.sample.to_numpy(zero_copy_only=False).astype(np.float64)) - low) / max(high - low, 1)
     uniform = (np.arange(len(share)) + 0.5) / len(share)
@@ -274,7 +271,18 @@ def _template(texts: list[str]) -> str:
 
 
 def _texts(rows: int, rng: np.random.Generator, shapes: tuple[str, ...], weights: tuple[int, ...]) -> pa.Array:
-    """Texts of these shapes with random letters and digits."""
+    """Texts of these shapes with random letters and digits, all different if there are enough of them."""
+    made = _texts_once(rows, rng, shapes, weights)
+    for _ in range(8):
+        _, first = np.unique(made, return_index=True)
+        again = np.setdiff1d(np.arange(rows), first)
+        if len(again) == 0:
+            break
+        made[again] = _texts_once(len(again), rng, shapes, weights)
+    return pa.array(made, pa.string())
+
+
+def _texts_once(rows: int, rng: np.random.Generator, shapes: tuple[str, ...], weights: tuple[int, ...]) -> np.ndarray:
     shares = np.array(weights) / sum(weights)
     chosen = rng.choice(len(shapes), rows, p=shares)
     made = np.empty(rows, dtype=object)
@@ -289,7 +297,7 @@ def _texts(rows: int, rng: np.random.Generator, shapes: tuple[str, ...], weights
         for letter in letters:
             joined = np.char.add(joined, letter)
         made[place] = joined
-    return pa.array(made, pa.string())
+    return made
 
 
 def _uuids(rows: int, rng: np.random.Generator, *, upper: bool) -> pa.Array:

@@ -99,7 +99,7 @@ class Packed:
     def __getitem__(self, key: Any) -> np.ndarray:
         rows, columns = key if isinstance(key, tuple) else (key, slice(None))
         if isinstance(columns, int | np.integer):
-            return _wide(self.columns[columns][rows])
+            return _wide(self.columns[int(columns)][rows])
         if isinstance(rows, np.ndarray) and rows.dtype == bool:
             rows = np.flatnonzero(rows)
         chosen = self.columns[columns] if isinstance(columns, slice) else [self.columns[j] for j in columns]

@@ -96,7 +96,7 @@ def _candidates(cells: np.ndarray, high: int) -> list[Lattice]:
     spread = max(three_quarters - quarter, (high_tail - low_tail) / 50, 1.0)
     centers = sorted({-0.5, float(low_tail), float(median), float(high_tail), high + 0.5})
     knees = sorted({max(spread * 4.0**power, 0.25) for power in range(-5, 3)})
-    return [Lattice(0, high, center=center, knee=knee) for center in centers for knee in knees]
+    return [Lattice(0, high, center=center, knee=float(knee)) for center in centers for knee in knees]
 
 
 def _farthest(lattice: Lattice) -> float:
@@ -133,8 +133,8 @@ def _sound(lattice: Lattice) -> bool:
     ends = [int(np.clip(p, 0, lattice.high)) for p in (0, lattice.center, lattice.high)]
     near = [e + d for e in ends for d in range(-3, 4)]
     spread = np.linspace(0, lattice.high, 1_000).astype(np.int64)
-    powers = [min(2**p, lattice.high) for p in range(63)]
-    cells = torch.from_numpy(np.concatenate([spread, np.array(near + powers, dtype=np.int64)]))
+    powers = np.exp(np.linspace(0, math.log(lattice.high + 1), 1_000)).astype(np.int64)
+    cells = torch.from_numpy(np.concatenate([spread, powers, lattice.high - powers, np.array(near, dtype=np.int64)]))
     cells = cells[(cells >= 0) & (cells <= lattice.high)]
     standard = Lattice(lattice.low, lattice.high, 0.37, 1.7, lattice.center, lattice.knee)
-    return bool(torch.equal(standard.index(standard.encode(cells)), cells))
+    return bool((standard.position(standard.encode(cells)) - cells).abs().max() < 0.2)

@@ -123,7 +123,7 @@ class DecimalTrace:
 
     def add(self, values: np.ndarray) -> None:
         """Finite floats, as float64 [rows]."""
-        if self.failed or not _survives(values, self.storage):
+        if self.failed or not _survives(values, self.storage) or not self._fits(values, self.digits):
             self.failed = True
             return
         rest = values
@@ -140,9 +140,6 @@ class DecimalTrace:
                 return
         self._refine(digits - self.digits)
         self.digits = digits
-        if not self._fits(values, digits):
-            self.failed = True
-            return
         self.trace.add_integers(np.rint(values * 10.0**digits).astype(np.int64))
 
     def _fits(self, values: np.ndarray, digits: int) -> bool:
