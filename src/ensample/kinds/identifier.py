@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import string
-from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, Self
@@ -16,20 +14,15 @@ import pyarrow.compute as pc
 from ensample.events import Discrete, Span
 from ensample.kinds.arrow import is_missing, is_number, is_text, type_from_text, typed, value_type
 from ensample.kinds.base import Ranges, Rule, cannot_be, impossible, never_seen, priced
+from ensample.kinds.patterns import UUID, Numbered, filled, numbered, templates, uuids
 from ensample.kinds.profile import Profile
 from ensample.kinds.trace import FloatTrace, IntegerTrace
-
-UUID = r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$"
 
 NAMES = r"(?i:(^|[^a-z])(id|ids|uid|uuid|guid|key|index|idx|no|nr|number|serial|rownames|unnamed: ?\d+)$)|[a-z](ID|Id)$"
 """Names of columns that speak for an identifier."""
 
 FEWEST_ROWS = 20
 """A shorter column is never taken for an identifier by itself."""
-
-MOST_SHAPES = 64
-
-_CLASSES = {"9": string.digits, "A": string.ascii_uppercase, "a": string.ascii_lowercase, "h": "0123456789abcdef"}
 
 
 @dataclass(frozen=True)
@@ -40,9 +33,9 @@ class Identifier:
         dtype: Arrow type of the column, as text.
         form: "sequence" (goes on after the last), "integer" (any in the range), "uuid", or "text".
         low, high: range of the integers, or of the digits of a sequence of texts.
-        shapes: forms of texts: "9", "A", "a" stand for any digit, capital, small letter, and a character after a
-            backslash for itself; in a sequence the run of "#" holds the number.
-        weights: how often each shape occurs.
+        width: digits of the number in a sequence of texts, 0 for a sequence of integers.
+        shapes: patterns of texts (see `patterns.templates`); of a sequence what stands before and after the number.
+        weights: how often each pattern occurs.
         prose: whether the texts look like words rather than codes.
         missing: whether some rows are missing.
         unseen: probability of missing where it never was.
@@ -57,6 +50,7 @@ class Identifier:
     form: str
     low: int
     high: int
+    width: int
     shapes: tuple[str, ...]
     weights: tuple[int, ...]
     prose: bool
@@ -94,7 +88,7 @@ class Identifier:
             raise cannot_be(profile, "identifier", f"values of type {profile.dtype}", "use whole numbers or texts")
         low, high = bounds
         form = "sequence" if _dense(profile, low, high) else "integer"
-        return cls(form=form, low=low, high=high, shapes=(), weights=(), prose=False, **common)
+        return cls(form=form, low=low, high=high, width=0, shapes=(), weights=(), prose=False, **common)
 
     @cached_property
     def type(self) -> pa.DataType:
@@ -120,16 +114,13 @@ class Identifier:
 
     def _made(self, rows: int, rng: np.random.Generator, first: int) -> pa.Array:
         if self.form == "uuid":
-            return _uuids(rows, rng, upper=bool(self.low))
+            return uuids(rows, rng, upper=bool(self.low))
         if self.form == "text":
-            return _texts(rows, rng, self.shapes, self.weights)
-        if not self.shapes:
-            return self._integers(rows, rng, first)
-        before, run, after = re.split("(#+)", self.shapes[0])
-        start = self.high + 1 + first
-        numbers = pa.array(np.arange(start, start + rows)).cast(pa.string())
-        padded = pc.utf8_lpad(numbers, width=len(run), padding="0")
-        return pc.binary_join_element_wise(pa.scalar(_bare(before)), padded, pa.scalar(_bare(after)), "")
+            return filled(rows, rng, self.shapes, self.weights)
+        if self.width:
+            before, after = self.shapes
+            return Numbered(before, self.width, after, self.low, self.high).texts(self.high + 1 + first, rows)
+        return self._integers(rows, rng, first)
 
     def _integers(self, rows: int, rng: np.random.Generator, first: int) -> pa.Array:
         kind = value_type(self.type)
@@ -164,7 +155,7 @@ class Identifier:
             shown = "UUIDs"
         elif self.form == "text":
             sort = "free text, nearly all different" if self.prose else "codes"
-            shown = f"{sort}, such as {_texts(1, np.random.default_rng(0), self.shapes, self.weights)[0].as_py()!r}"
+            shown = f"{sort}, such as {filled(1, np.random.default_rng(0), self.shapes, self.weights)[0].as_py()!r}"
         elif self.form == "sequence":
             shown = f"sequence, goes on after {self.high}"
         else:
@@ -209,105 +200,20 @@ def _tells_nothing(profile: Profile, low: int, high: int) -> bool:
 
 
 def _text_form(profile: Profile) -> dict[str, Any]:
-    """Form, range and shapes of a column of texts."""
+    """Form, range and patterns of a column of texts."""
     texts = profile.sample.to_pylist()
     if all(re.match(UUID, text) for text in texts):
         return {**_form("uuid"), "low": int(any(c.isupper() for c in texts[0]))}
-    if (found := _numbered(texts)) is not None:
-        return found
-    by_shape: dict[str, list[str]] = {}
-    for text in texts:
-        by_shape.setdefault(_shape(text), []).append(text)
-    frequent = Counter({shape: len(rows) for shape, rows in by_shape.items()}).most_common(MOST_SHAPES)
-    shapes = tuple(_template(by_shape[shape]) for shape, _ in frequent)
+    if (found := numbered(texts, profile.present)) is not None:
+        facts = {"low": found.low, "high": found.high, "width": found.width}
+        return {**_form("sequence"), **facts, "shapes": (found.before, found.after)}
+    shapes, weights = templates(texts)
     words = float(np.mean([" " in text.strip() for text in texts]))
-    return {**_form("text"), "shapes": shapes, "weights": tuple(n for _, n in frequent), "prose": words > 0.5}
+    return {**_form("text"), "shapes": shapes, "weights": weights, "prose": words > 0.5}
 
 
 def _form(form: str) -> dict[str, Any]:
-    return {"form": form, "low": 0, "high": 0, "shapes": (), "weights": (), "prose": False}
-
-
-def _numbered(texts: list[str]) -> dict[str, Any] | None:
-    """The form of texts that are one prefix, a running number, one suffix."""
-    parts = [re.fullmatch(r"(.*?)(\d{1,18})(\D*)", text, re.DOTALL) for text in texts]
-    if any(part is None for part in parts):
-        return None
-    found = [part.groups() for part in parts if part is not None]
-    before, after = {f[0] for f in found}, {f[2] for f in found}
-    numbers = [int(f[1]) for f in found]
-    width = min(len(f[1]) for f in found)
-    same_written = all(len(f[1]) == max(width, len(str(n))) for f, n in zip(found, numbers, strict=True))
-    if len(before) > 1 or len(after) > 1 or not same_written or len(set(numbers)) < 0.5 * (max(numbers) - min(numbers)):
-        return None
-    shape = _quoted(before.pop()) + "#" * width + _quoted(after.pop())
-    return {**_form("sequence"), "low": min(numbers), "high": max(numbers), "shapes": (shape,), "weights": (1,)}
-
-
-def _quoted(text: str) -> str:
-    return "".join("\\" + c for c in text)
-
-
-def _bare(shape: str) -> str:
-    return shape[1::2]
-
-
-def _shape(text: str) -> str:
-    """Classes of the characters; long texts by their beginning."""
-    return "".join("9" if c.isdigit() else "A" if c.isupper() else "a" if c.islower() else c for c in text[:200])
-
-
-def _template(texts: list[str]) -> str:
-    """What texts of one shape share: a letter or digit that is the same in five or more of them stands for itself."""
-    columns = [set(column) for column in zip(*(text[:200] for text in texts), strict=True)]
-    fixed = len(texts) >= 5
-    parts = []
-    for letter, met in zip(_shape(texts[0]), columns, strict=True):
-        if letter in "9Aa" and not (fixed and len(met) == 1):
-            parts.append(letter)
-        else:
-            parts.append("\\" + (next(iter(met)) if len(met) == 1 else letter))
-    return "".join(parts)
-
-
-def _texts(rows: int, rng: np.random.Generator, shapes: tuple[str, ...], weights: tuple[int, ...]) -> pa.Array:
-    """Texts of these shapes with random letters and digits, all different if there are enough of them."""
-    made = _texts_once(rows, rng, shapes, weights)
-    for _ in range(8):
-        _, first = np.unique(made, return_index=True)
-        again = np.setdiff1d(np.arange(rows), first)
-        if len(again) == 0:
-            break
-        made[again] = _texts_once(len(again), rng, shapes, weights)
-    return pa.array(made, pa.string())
-
-
-def _texts_once(rows: int, rng: np.random.Generator, shapes: tuple[str, ...], weights: tuple[int, ...]) -> np.ndarray:
-    shares = np.array(weights) / sum(weights)
-    chosen = rng.choice(len(shapes), rows, p=shares)
-    made = np.empty(rows, dtype=object)
-    for number in np.unique(chosen):
-        place = np.flatnonzero(chosen == number)
-        parts = re.findall(r"\\.|[9Aa]", shapes[number], re.DOTALL)
-        letters = [
-            np.full(len(place), part[1]) if part[0] == "\\" else rng.choice(list(_CLASSES[part]), len(place))
-            for part in parts
-        ]
-        joined = np.zeros(len(place), "U1")
-        for letter in letters:
-            joined = np.char.add(joined, letter)
-        made[place] = joined
-    return made
-
-
-def _uuids(rows: int, rng: np.random.Generator, *, upper: bool) -> pa.Array:
-    """Random UUIDs of version 4 (RFC 9562)."""
-    octets = rng.integers(0, 256, (rows, 16), np.uint8)
-    octets[:, 6] = octets[:, 6] & 0x0F | 0x40
-    octets[:, 8] = octets[:, 8] & 0x3F | 0x80
-    texts = pa.array([row.tobytes().hex() for row in octets], pa.string())
-    dashed = pc.replace_substring_regex(texts, r"^(.{8})(.{4})(.{4})(.{4})(.{12})$", r"\1-\2-\3-\4-\5")
-    return pc.utf8_upper(dashed) if upper else dashed
+    return {"form": form, "low": 0, "high": 0, "width": 0, "shapes": (), "weights": (), "prose": False}
 
 
 def _distinct(rows: int, rng: np.random.Generator, low: int, high: int) -> np.ndarray:
