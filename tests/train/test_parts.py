@@ -49,6 +49,17 @@ def test_guard_passes_noise_and_sees_jumps_whatever_the_scale():
         assert guard.trouble(list(noise.unbind()), norms) is None
 
 
+def test_a_small_setback_after_much_gain_is_no_spike():
+    guard, norms = Guard(), scalars(*[1.0] * 3)
+    assert guard.trouble(scalars(10.0, 10.0, 10.0), norms) is None
+    assert guard.trouble(scalars(1.0, 1.0, 1.0), norms) is None
+    assert guard.trouble(scalars(5.0, 5.0, 5.0), norms) is None
+    assert guard.trouble(scalars(1.0, 1.0, 1.0), norms) is None
+    assert guard.trouble(scalars(6.0, 6.0, 6.0), norms) is not None
+    guard.forget()
+    assert guard.trouble(scalars(6.0, 6.0, 6.0), norms) is None
+
+
 def test_guard_of_several_players_lets_losses_jump_but_not_vanish():
     guard = Guard(spikes=False)
     assert guard.trouble(scalars(1.0, 1.0), scalars(1.0, 1.0)) is None

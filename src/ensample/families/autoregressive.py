@@ -36,6 +36,8 @@ class AutoregressiveColumns(nn.Module, Chain):
 
     guarantees: ClassVar[dict[str, Guarantee]] = {"sample": "exact", "log_prob": "exact", "draw": "estimate"}
 
+    order: tuple[int, ...]
+
     def __init__(
         self,
         event: Mixed,

@@ -71,7 +71,7 @@ class Learner:
         """A copy of everything."""
         arrays = {name: value.clone() for name, value in self._live().items()}
         arrays |= {f"best.{i}": value for i, value in enumerate(self.best)}
-        return arrays, {**asdict(self.facts), "guard": [_plain(self.guard.mean), _plain(self.guard.deviation)]}
+        return arrays, {**asdict(self.facts), "guard": [_plain(x) for x in self._watched()]}
 
     @torch.no_grad()
     def restore(self, state: State) -> None:
@@ -80,8 +80,12 @@ class Learner:
         for name, value in self._live().items():
             value.copy_(arrays[name])
         self.best = [arrays[f"best.{i}"] for i in range(sum(name.startswith("best.") for name in arrays))]
-        self.guard.mean, self.guard.deviation = (float("nan") if x is None else x for x in facts.pop("guard"))
+        mean, deviation, first = (float("nan") if x is None else x for x in facts.pop("guard"))
+        self.guard.mean, self.guard.deviation, self.guard.first = mean, deviation, first
         self.facts = Facts(**facts)
+
+    def _watched(self) -> tuple[float, float, float]:
+        return self.guard.mean, self.guard.deviation, self.guard.first
 
     def set_back(self, state: State) -> None:
         """Return to a good state with a lower rate; the setbacks so far are remembered."""

@@ -215,6 +215,7 @@ class Loop:
         facts.reductions, facts.waited, facts.scale = facts.reductions + 1, 0, facts.scale * LOWER
         assign(list(self.module.parameters()), learner.best)
         assign(learner.average.values, learner.best)
+        learner.guard.forget()
 
     @torch.no_grad()
     def _held_loss(self, held: Batch) -> float:

@@ -11,7 +11,9 @@ from torch import Tensor
 from ensample.errors import TrainingError
 
 SPIKE = 6.0
-"""A window is a spike if its mean lies this many standard deviations of single losses above the window before it."""
+"""A window is a spike if its mean lies this many standard deviations of single losses above the window before it ..."""
+LOST = 0.5
+"""... and more than this share of what was gained since the first window is lost again."""
 SETBACKS = 6
 """So many times is learning set back before it is given up."""
 LOWER = 0.3
@@ -22,13 +24,14 @@ LOWER = 0.3
 class Guard:
     """Judges windows of steps: one host synchronisation a window, none a step.
 
-    `mean` and `deviation` are those of the last good window. A spike is only looked for if `spikes` is set: the losses
+    `mean` and `deviation` are those of the last good window, `first` is the mean of the first. A spike is only looked for if `spikes` is set: the losses
     of several players that work against each other may jump.
     """
 
     spikes: bool = True
     mean: float = math.nan
     deviation: float = math.nan
+    first: float = math.nan
 
     def trouble(self, losses: list[Tensor], norms: list[Tensor]) -> str | None:
         """What is wrong with these steps (losses and gradient norms, scalars), in words; None if they are good."""
@@ -39,10 +42,16 @@ class Guard:
             return "the gradient is not finite"
         mean, deviation = float(window[0].mean()), float(window[0].std(correction=0))
         least = 1e-3 * abs(self.mean) + 1e-6
-        if self.spikes and mean > self.mean + SPIKE * max(self.deviation, least):  # false while mean is NaN
+        jump = max(SPIKE * max(self.deviation, least), LOST * (self.first - self.mean))
+        if self.spikes and mean > self.mean + jump:  # false while mean is NaN
             return f"the loss jumped from {self.mean:.4g} to {mean:.4g}"
         self.mean, self.deviation = mean, deviation
+        self.first = mean if math.isnan(self.first) else self.first
         return None
+
+    def forget(self) -> None:
+        """The next window is not compared: learning goes on from elsewhere."""
+        self.mean, self.deviation = math.nan, math.nan
 
 
 def gave_up(what: str, step: int, setbacks: int, rate: float) -> TrainingError:
