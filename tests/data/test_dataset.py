@@ -33,6 +33,9 @@ def test_rows_are_chosen_by_number_or_truth(small):
     for wrong in ([3], [-1], [0.5], [[1]], ["a"], [True, False]):
         with pytest.raises(InputError):
             small.take(wrong)
+    assert "0 records" in repr(small.head(0)) and small.head(0).names == ["a", "b"]
+    with pytest.raises(InputError):
+        next(small.batches(0))
     assert len(small.head(0)) == 0 and len(small.head(9)) == 3
     with pytest.raises(InputError):
         small.head(-1)

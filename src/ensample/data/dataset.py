@@ -82,8 +82,11 @@ class Dataset:
         """All records in order, `rows` at a time (the last batch may be shorter); `names` limits the columns.
 
         Raises:
+            InputError: a name is unknown, or `rows` is not positive.
             FormatError: the source vanished or changed since it was opened.
         """
+        if rows < 1:
+            raise InputError("A batch has at least one record.", "batches", f"rows={rows}", "ask for 1 or more")
         wanted = self.names if names is None else self._checked(names)
         yield from rebatch(self._store.read(wanted), rows)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,7 @@ def read(
         return _named(read(sample.path, missing=missing, limit=limit), source)
     if isinstance(source, str) and "://" in source:
         return gather(sql.feed(source), spellings, _limit(limit))
-    if isinstance(source, str | Path):
+    if isinstance(source, str | os.PathLike):
         file = _file(Path(source))
         return gather(_FORMATS[file.suffix](file, encoding, delimiter), spellings, _limit(limit))
     feed = memory.feed(source)
