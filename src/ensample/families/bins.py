@@ -2,9 +2,10 @@
 
 Families that predict one coordinate at a time (boosted digits, autoregressive nets, independent columns) all need a
 small number of outcomes. Every frequent cell gets a bin of its own, rare neighbours share one. What happens inside a
-bin is fixed on the training column: uniform over cells for numbers, by frequency for classes. The sum over all cells
-is one: cells in the gaps between bins and beyond both ends keep a small escape probability, which is for scoring only
-(samples stay where data was seen).
+bin is fixed on the training column: by frequency for classes; for numbers, cells met more than once (round prices,
+weights shared by many rows) keep what they were met beyond once, and the rest is uniform over the bin's cells. So a
+value met once is not stored, unless it ends a bin. The sum over all cells is one: cells in the gaps between bins and
+beyond both ends keep a small escape probability, which is for scoring only (samples stay where data was seen).
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ from ensample.events import Continuous, Discrete
 ESCAPE_ROWS = 1.0
 """The escape mass of a column of n rows is ESCAPE_ROWS / (n + ESCAPE_ROWS): as if one more row had fallen outside."""
 
+ROWS_A_BIN, FEWEST = 8, 32
+"""Where a column has more than FEWEST different values, a bin holds this many rows on average: fewer would be copying."""
+
 
 @dataclass(frozen=True)
 class Bins:
@@ -28,13 +32,16 @@ class Bins:
 
     `first`, `last` [bins] int64 are the smallest and largest cell met in each bin, ascending and disjoint. `weights`
     [classes] float64 (Discrete only) is the share of each class inside its bin. `escape` is the probability of a cell
-    in no bin (Continuous only).
+    in no bin (Continuous only). `favourites` [favourites] int64 are cells with a `mass` [favourites] float64 of their
+    own inside their bin (absolute discounting by one row: Ney, Essen and Kneser, 1994).
     """
 
     first: Tensor
     last: Tensor
     escape: float = 0.0
     weights: Tensor | None = None
+    favourites: Tensor | None = None
+    mass: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.first)
@@ -47,11 +54,12 @@ class Bins:
         if len(cells) == 0:
             cells = np.array([(event.lattice.low + event.lattice.high) // 2])
         values, counts = np.unique(cells, return_counts=True)
-        groups = _grouped(values, counts, most)
+        groups = _grouped(values, counts, min(most, max(FEWEST, len(cells) // ROWS_A_BIN)))
         starts = np.flatnonzero(np.r_[True, groups[1:] != groups[:-1]])
         ends = np.r_[starts[1:], len(values)] - 1
+        first, last = _widened(values[starts], values[ends], ends - starts)
         escape = ESCAPE_ROWS / (len(cells) + ESCAPE_ROWS)
-        return cls(torch.from_numpy(values[starts]), torch.from_numpy(values[ends]), escape)
+        return cls(torch.from_numpy(first), torch.from_numpy(last), escape)
 
     @classmethod
     def _of_classes(cls, classes: int, cells: np.ndarray, most: int) -> Bins:
@@ -78,7 +86,8 @@ class Bins:
         below, above = self._room(index)
         sides = (below != 0).to(torch.float64) + (above != 0)
         escape = self.escape * (sides > 0).to(torch.float64)
-        inside = torch.log1p(-escape) - torch.log((last - first + 1).to(torch.float64))
+        even = (1 - self._favoured(None)[index]) / (last - first + 1)
+        inside = torch.log1p(-escape) + torch.log(even + self._mass_of(cells))
         distance = torch.maximum(first - cells, cells - last)
         room = torch.where(cells < first, below, above)
         outside = torch.log(escape / sides) + _outside(distance, room)
@@ -98,21 +107,54 @@ class Bins:
         u = torch.rand(index.shape, generator=generator, dtype=torch.float64)
         first, last = self.first[index], self.last[index]
         if self.weights is not None:
-            return _draw_classes(self._cumulative(ranges), first, last, u)
-        if ranges is None:
-            return first + (u * (last - first + 1)).to(torch.int64)
-        allowed = _Allowed.of(ranges)
-        before = allowed.up_to(first - 1)
-        return allowed.cell(before + (u * (allowed.up_to(last) - before)).to(torch.int64))
+            return _draw_listed(self._cumulative(ranges), first, last + 1, u)
+        if self.favourites is None or self.mass is None:
+            return _draw_even(first, last, u, ranges)
+        special, even = self._favoured(ranges)[index], self._even(ranges)[index]
+        u = u * (special + even)
+        rest = ((u - special) / even.clamp(min=1e-300)).clamp(0.0, 1 - 1e-12)
+        cumulative = self._cumulative_mass(ranges)
+        begin, end = (torch.searchsorted(self.favourites, edge) for edge in (first, last + 1))
+        chosen = _draw_listed(cumulative, begin, end, u / special.clamp(min=1e-300)).clamp(max=len(self.mass) - 1)
+        return torch.where(u < special, self.favourites[chosen], _draw_even(first, last, rest, ranges))
 
     def share(self, ranges: tuple[tuple[int, int], ...]) -> Tensor:
         """Probability [bins] that a cell of each bin lies within the ranges (escape apart)."""
         if self.weights is not None:
             cumulative = self._cumulative(ranges)
             return (cumulative[self.last + 1] - cumulative[self.first]).clamp(max=1.0)
+        return (self._favoured(ranges) + self._even(ranges)).clamp(max=1.0)
+
+    def _even(self, ranges: tuple[tuple[int, int], ...] | None) -> Tensor:
+        """Probability [bins] of an allowed cell by the even part of each bin."""
+        rest = 1 - self._favoured(None)
+        if ranges is None:
+            return rest
         allowed = _Allowed.of(ranges)
         inside = allowed.up_to(self.last) - allowed.up_to(self.first - 1)
-        return inside.to(torch.float64) / (self.last - self.first + 1)
+        return rest * inside / (self.last - self.first + 1)
+
+    def _favoured(self, ranges: tuple[tuple[int, int], ...] | None) -> Tensor:
+        """Probability [bins] of an allowed favourite as such."""
+        if self.favourites is None:
+            return torch.zeros(len(self), dtype=torch.float64)
+        cumulative = self._cumulative_mass(ranges)
+        begin, end = (torch.searchsorted(self.favourites, edge) for edge in (self.first, self.last + 1))
+        return cumulative[end] - cumulative[begin]
+
+    def _cumulative_mass(self, ranges: tuple[tuple[int, int], ...] | None) -> Tensor:
+        assert self.favourites is not None and self.mass is not None
+        mass = self.mass
+        if ranges is not None:
+            mass = torch.where(_Allowed.of(ranges).contains(self.favourites), mass, 0.0)
+        return torch.cat([torch.zeros(1, dtype=torch.float64), mass.cumsum(0)])
+
+    def _mass_of(self, cells: Tensor) -> Tensor:
+        """What each cell has as a favourite, 0 for the others."""
+        if self.favourites is None or self.mass is None:
+            return torch.zeros(cells.shape, dtype=torch.float64)
+        place = torch.searchsorted(self.favourites, cells.contiguous()).clamp(max=len(self.mass) - 1)
+        return torch.where(self.favourites[place] == cells, self.mass[place], 0.0)
 
     def _cumulative(self, ranges: tuple[tuple[int, int], ...] | None) -> Tensor:
         """Total weight [classes + 1] of the allowed classes before each class."""
@@ -130,12 +172,14 @@ class Bins:
     def arrays(self) -> dict[str, Tensor]:
         """State as tensors; `restore` is the inverse."""
         state = {"first": self.first, "last": self.last, "escape": torch.tensor([self.escape], dtype=torch.float64)}
-        return state if self.weights is None else {**state, "weights": self.weights}
+        optional = {"weights": self.weights, "favourites": self.favourites, "mass": self.mass}
+        return state | {name: tensor for name, tensor in optional.items() if tensor is not None}
 
     @classmethod
     def restore(cls, arrays: dict[str, Tensor]) -> Bins:
         """Inverse of `arrays`."""
-        return cls(arrays["first"], arrays["last"], float(arrays["escape"][0]), arrays.get("weights"))
+        optional = (arrays.get(name) for name in ("weights", "favourites", "mass"))
+        return cls(arrays["first"], arrays["last"], float(arrays["escape"][0]), *optional)
 
 
 @dataclass(frozen=True)
@@ -177,12 +221,21 @@ class _Allowed:
         return self.low[piece] + number - self.before[piece]
 
 
-def _draw_classes(cumulative: Tensor, first: Tensor, last: Tensor, u: Tensor) -> Tensor:
-    """A class of each bin in proportion to its weight, by inversion of the bin's piece of the cumulative weights."""
-    low, high = cumulative[first], cumulative[last + 1]
+def _draw_listed(cumulative: Tensor, begin: Tensor, end: Tensor, u: Tensor) -> Tensor:
+    """A number from begin to end - 1 in proportion to its weight, by inversion of the cumulative weights."""
+    low, high = cumulative[begin], cumulative[end]
     place = torch.minimum(low + u * (high - low), torch.nextafter(high, low))
     drawn = torch.searchsorted(cumulative, place, right=True) - 1
-    return torch.minimum(torch.maximum(drawn, first), last)
+    return torch.maximum(torch.minimum(drawn, end - 1), begin)
+
+
+def _draw_even(first: Tensor, last: Tensor, u: Tensor, ranges: tuple[tuple[int, int], ...] | None) -> Tensor:
+    """An allowed cell from first to last, each as probable as the next."""
+    if ranges is None:
+        return first + (u * (last - first + 1)).to(torch.int64)
+    allowed = _Allowed.of(ranges)
+    before = allowed.up_to(first - 1)
+    return allowed.cell(before + (u * (allowed.up_to(last) - before)).to(torch.int64))
 
 
 def _outside(distance: Tensor, room: Tensor) -> Tensor:
@@ -206,6 +259,20 @@ def _grouped(values: np.ndarray, counts: np.ndarray, most: int, gap: float = 0.0
     breaks |= np.diff(level, prepend=level[0]) > 0
     groups: np.ndarray = np.cumsum(breaks) - breaks[0]
     return groups
+
+
+def _widened(first: np.ndarray, last: np.ndarray, steps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Joined bins grown into the gaps around them, by at most half of the mean step between the values inside.
+
+    Between values that lie apart the next row may fall anywhere; a value that has a bin of its own is not blurred.
+    """
+    margin = np.where(steps > 0, -(-(last - first) // np.maximum(2 * steps, 1)), 0)
+    gap = first[1:] - last[:-1] - 1
+    up, down = margin[:-1], margin[1:]
+    both = (up > 0) & (down > 0)
+    up = np.minimum(up, np.where(both, gap - gap // 2, gap))
+    down = np.minimum(down, np.where(both, gap // 2, gap))
+    return first - np.r_[0, down], last + np.r_[up, 0]
 
 
 def fit_all(event: Any, table: np.ndarray, absent: int, most: int = 256) -> tuple[Bins, ...]:
