@@ -23,7 +23,7 @@ ESCAPE_ROWS = 1.0
 """The escape mass of a column of n rows is ESCAPE_ROWS / (n + ESCAPE_ROWS): as if one more row had fallen outside."""
 
 ROWS_A_BIN, FEWEST = 8, 32
-"""Where a column has more than FEWEST different values, a bin holds this many rows on average: fewer would be copying."""
+"""Where a column has more than FEWEST different values, a bin holds this many rows on average: fewer would copy."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Bins:
         ends = np.r_[starts[1:], len(values)] - 1
         first, last = _widened(values[starts], values[ends], ends - starts)
         escape = ESCAPE_ROWS / (len(cells) + ESCAPE_ROWS)
-        return cls(torch.from_numpy(first), torch.from_numpy(last), escape)
+        return cls(torch.from_numpy(first), torch.from_numpy(last), escape, None, *_favourites(values, counts, groups))
 
     @classmethod
     def _of_classes(cls, classes: int, cells: np.ndarray, most: int) -> Bins:
@@ -259,6 +259,17 @@ def _grouped(values: np.ndarray, counts: np.ndarray, most: int, gap: float = 0.0
     breaks |= np.diff(level, prepend=level[0]) > 0
     groups: np.ndarray = np.cumsum(breaks) - breaks[0]
     return groups
+
+
+def _favourites(
+    values: np.ndarray, counts: np.ndarray, groups: np.ndarray
+) -> tuple[Tensor, Tensor] | tuple[None, None]:
+    """Values met more than once in bins of several, and their share of the bin beyond the first row."""
+    repeated = (counts > 1) & (np.bincount(groups)[groups] > 1)
+    if not repeated.any():
+        return None, None
+    mass = (counts - 1) / np.bincount(groups, weights=counts)[groups]
+    return torch.from_numpy(values[repeated]), torch.from_numpy(mass[repeated])
 
 
 def _widened(first: np.ndarray, last: np.ndarray, steps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
