@@ -85,10 +85,10 @@ def facts(found):
 
 def test_exact_facts_come_from_rows_outside_of_the_sample(monkeypatch):
     monkeypatch.setattr(profile, "SAMPLE_ROWS", 50)
-    values = RNG.integers(0, 10, 5_000) * 10
-    values[[17, 4_000]] = [-70, 1_005]
+    values = RNG.integers(0, 10, 5_000) * 100
+    values[[17, 4_000]] = [-700, 1_010]
     kind = guess(Dataset.from_arrow(pa.table({"x": values})))["x"].kind
-    assert (kind.low, kind.low + kind.high * kind.step, kind.step) == (-70, 1_005, 5)
+    assert (kind.low, kind.low + kind.high * kind.step, kind.step) == (-700, 1_010, 10)
     levels = np.array(["a", "b"], object)[RNG.integers(0, 2, 5_000)]
     levels[77] = "rare"
     assert guess(Dataset.from_arrow(pa.table({"x": levels})))["x"].kind.levels == ("a", "b", "rare")

@@ -42,6 +42,12 @@ def test_the_step_is_found(values, step):
     assert step_of(fitted(values)) == pytest.approx(step, rel=1e-12)
 
 
+def test_whole_numbers_do_not_speak_for_a_step_of_fifths():
+    """Among whole numbers, three values that are even in tenths are no grid of 0.2."""
+    assert step_of(fitted([*range(15, 90), 20.4, 31.2, 78.8])) == pytest.approx(0.1)
+    assert step_of(fitted(np.arange(15, 90, 0.2).round(1))) == pytest.approx(0.2)
+
+
 def test_a_few_values_do_not_make_a_step():
     """Three integers that happen to be multiples of 14 apart are no grid of 14; thousands are one."""
     assert step_of(fitted([3, 17, 45])) == 1

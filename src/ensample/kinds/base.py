@@ -114,7 +114,7 @@ def priced(unseen: float, is_new: np.ndarray) -> np.ndarray:
 
 def impossible(field: str, seen: str, fix: str) -> InputError:
     """The error for a wish that no record can fulfil."""
-    return InputError("A condition must be possible for its field.", f"where, field {field!r}", seen, fix)
+    return InputError("A condition must be possible for its field.", f"condition on {field!r}", seen, fix)
 
 
 def cannot_be(profile: Profile, kind: str, reason: str, fix: str) -> InputError:

@@ -42,8 +42,8 @@ def coarse_digits(values: np.ndarray, finest: int | None, storage: str) -> int |
             return None
         nearest = from_grid(np.rint(others * 10.0**digits), digits, storage)
         off = np.abs(nearest - others)
-        if (off == 0).mean() >= COARSE_SHARE:
-            return digits if bool((off <= COARSE_LOSS * np.abs(others)).all()) else None
+        if (off == 0).mean() >= COARSE_SHARE and bool((off <= COARSE_LOSS * np.abs(others)).all()):
+            return digits
     return None
 
 

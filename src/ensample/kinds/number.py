@@ -63,7 +63,7 @@ class Number(Measured):
         if isinstance(trace, FloatTrace):
             return cls._of_floats(profile, trace)
         assert isinstance(trace, IntegerTrace) and trace.low is not None and trace.high is not None
-        step = supported_step(trace.divisor, profile.distinct, _POWERS)
+        step = _step(trace, integers(profile.sample, profile.name))
         digits = value_type(profile.dtype).scale if pa.types.is_decimal(value_type(profile.dtype)) else 0
         return cls._of(profile, trace.low, trace.high, step, {"digits": digits})
 
@@ -74,7 +74,7 @@ class Number(Measured):
         values = profile.sample.to_numpy(zero_copy_only=False).astype(np.float64)
         coarse = coarse_digits(values, None if grid is None else grid.digits, storage)
         if grid is not None and coarse is None and grid.trace.low is not None and grid.trace.high is not None:
-            step = supported_step(grid.trace.divisor, profile.distinct, _POWERS)
+            step = _step(grid.trace, np.rint(values * 10.0**grid.digits))
             facts = {"digits": grid.digits, "storage": storage, "rounded": not grid.exact}
             return cls._of(profile, grid.trace.low, grid.trace.high, step, facts)
         digits = fine_digits(values, trace.low, trace.high, storage) if coarse is None else coarse
@@ -189,6 +189,16 @@ class Number(Measured):
         if self.rounded and self.digits > 6:
             return f", no step found, kept to {step:.0e}"
         return "" if step == 1 else f", in steps of {step.normalize():f}"
+
+
+def _step(trace: IntegerTrace, numerators: np.ndarray) -> int:
+    """The common divisor of a column, if enough different values speak for it; else its largest power of ten.
+
+    Multiples of the next power of ten are multiples of any step below it: they say nothing.
+    """
+    power = max((p for p in _POWERS if trace.divisor % p == 0), default=1)
+    distances = np.unique((numerators - trace.low) // power)
+    return supported_step(trace.divisor, 1 + int((distances % 10 != 0).sum()), _POWERS)
 
 
 _POWERS = tuple(10**power for power in range(1, 19))
