@@ -152,7 +152,7 @@ def test_float32_is_refused_only_where_it_errs():
         covariance, mean = shape @ shape.mT * size**2, torch.tensor(rng.normal(size=(1, 6)) * 2)
         x = mean + torch.tensor(rng.normal(size=(2_000, 6))) @ shape[0].T * size
         natural = form.natural(torch.zeros(1, dtype=torch.float64), mean, covariance)
-        phi = form.features(x, torch.zeros_like(x))
+        phi = form.features(x.T, None, torch.empty(form.size(6), 2_000, dtype=torch.float64))
         error = ((natural.weights.float() @ phi.float()).double() - natural.weights @ phi).abs().max() * math.log(2)
         assert float(error) < natural.terms * eps * 3
         if size == 1.0:

@@ -89,7 +89,7 @@ class Pattern:
 
 @dataclass
 class Prepared:
-    """A batch sorted by what is known in each row; `nbytes` counts the features it will hold."""
+    """A batch sorted by what is known in each row; `nbytes` is the memory that it takes in use."""
 
     patterns: list[Pattern]
     nbytes: int
@@ -107,7 +107,7 @@ def prepare(layout: Layout, joint: Batch, ridge: float) -> Prepared:
         codes = tuple(joint.cells[rows, j] for j in columns)
         data = Rows(values[rows[:, None], torch.tensor(at, dtype=torch.int64)], noise[rows][:, known], codes)
         patterns.append(Pattern(rows, torch.tensor(known, dtype=torch.int64), columns, data))
-        size += len(rows) * (16 * len(known) + 8 * len(codes) + 4 * (len(known) + 2) * (len(known) + 1))
+        size += len(rows) * (32 * len(known) + 8 * len(codes))
     return Prepared(patterns, size)
 
 

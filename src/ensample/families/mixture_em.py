@@ -57,14 +57,13 @@ def fit_em(
         [0.1, 5.1]
     """
     structure = structure_named(covariance)
-    rows = _standardised(torch.as_tensor(x), structure.isotropic)
-    weights, means, covariances = (torch.as_tensor(a, dtype=torch.float64) for a in (weights, means, covariances))
-    shift, scale = torch.as_tensor(rows.shift), torch.as_tensor(rows.scale)
-    means = (means - shift) / scale
-    covariances = structure.form.rescale(structure.widen(covariances, means), 1.0 / scale)
-    floor = ridge / scale.square()
-    history = []
     with kernel_settings() as inherited:
+        rows = _standardised(torch.as_tensor(x), structure.isotropic)
+        weights, means, covariances = (torch.as_tensor(a, dtype=torch.float64) for a in (weights, means, covariances))
+        shift, scale = torch.as_tensor(rows.shift), torch.as_tensor(rows.scale)
+        means = (means - shift) / scale
+        covariances = structure.form.rescale(structure.widen(covariances, means), 1.0 / scale)
+        history = []
         for _ in range(iterations):
             natural = structure.form.natural(weights.log(), means, covariances)
             sums = accumulate(rows, structure.form, natural, (), dtype, threads or inherited)
@@ -72,7 +71,7 @@ def fit_em(
             count, first, second = structure.form.moments(sums.features, means.shape[1])
             moments = Moments(count, count[:, None].expand_as(first), first, second)
             means, before = moments.means(means), covariances
-            covariances = structure.pool(moments, means, before, floor)
+            covariances = structure.pool(moments, means, before, ridge / scale.square())
             weights = (count / count.sum()).clamp(min=1e-300)
     covariances = structure.narrow(structure.form.rescale(covariances, scale))
     return Fit(weights, means * scale + shift, covariances, tuple(history))
@@ -91,4 +90,4 @@ def _standardised(x: Tensor, isotropic: bool) -> Rows:
     if isotropic:
         square = square.mean().expand_as(square)
     scale = torch.where(square > 0.0, square.sqrt(), 1.0)
-    return Rows(x, torch.zeros(1, x.shape[1], dtype=torch.float64), (), shift, scale)
+    return Rows(x, None, (), shift, scale)

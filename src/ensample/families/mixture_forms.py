@@ -36,8 +36,12 @@ class Form(ABC):
     """Abstract; the leaves are `Dense` and `Axis`. `d` coordinates, `k` components throughout."""
 
     @abstractmethod
-    def features(self, x: Tensor, noise: Tensor) -> Tensor:
-        """Phi [features, rows] of rows [rows, d]; `noise` [rows, d] is the variance of each value about x."""
+    def size(self, d: int) -> int:
+        """Number of features of d coordinates."""
+
+    @abstractmethod
+    def features(self, x: Tensor, noise: Tensor | None, out: Tensor) -> Tensor:
+        """Write phi [features, rows] of x [d, rows] to `out`; `noise` [d, rows] is its variance about x."""
 
     @abstractmethod
     def natural(self, log_weights: Tensor, means: Tensor, covariances: Tensor) -> Natural:
@@ -93,19 +97,21 @@ class Form(ABC):
 class Dense(Form):
     """Covariances [k, d, d]; features are the upper triangle of x x', x and 1."""
 
-    def features(self, x: Tensor, noise: Tensor) -> Tensor:
-        """[d (d + 1) / 2 + d + 1, rows]."""
-        xt = x.T.contiguous()
-        d = len(xt)
-        phi = x.new_empty(d * (d + 1) // 2 + d + 1, len(x))
-        at = 0
+    def size(self, d: int) -> int:
+        """The triangle, x and 1."""
+        return d * (d + 1) // 2 + d + 1
+
+    def features(self, x: Tensor, noise: Tensor | None, out: Tensor) -> Tensor:
+        """Products of each coordinate with itself and those after it, then x, then 1."""
+        at, d = 0, len(x)
         for i in range(d):
-            torch.mul(xt[i:], xt[i], out=phi[at : at + d - i])
-            phi[at] += noise[:, i]
+            torch.mul(x[i:], x[i], out=out[at : at + d - i])
+            if noise is not None:
+                out[at] += noise[i]
             at += d - i
-        phi[at:-1] = xt
-        phi[-1] = 1.0
-        return phi
+        out[at:-1] = x
+        out[-1] = 1.0
+        return out
 
     def natural(self, log_weights: Tensor, means: Tensor, covariances: Tensor) -> Natural:
         """Weights in the order of `features`."""
@@ -218,9 +224,19 @@ class Dense(Form):
 class Axis(Form):
     """Variances [k, d], coordinates independent within a component; features are the squares of x, x and 1."""
 
-    def features(self, x: Tensor, noise: Tensor) -> Tensor:
-        """[2 d + 1, rows]."""
-        return torch.cat([(x.square() + noise).T, x.T, x.new_ones(1, len(x))])
+    def size(self, d: int) -> int:
+        """Squares, x and 1."""
+        return 2 * d + 1
+
+    def features(self, x: Tensor, noise: Tensor | None, out: Tensor) -> Tensor:
+        """Squares, then x, then 1."""
+        d = len(x)
+        torch.mul(x, x, out=out[:d])
+        if noise is not None:
+            out[:d] += noise
+        out[d:-1] = x
+        out[-1] = 1.0
+        return out
 
     def natural(self, log_weights: Tensor, means: Tensor, covariances: Tensor) -> Natural:
         """Weights in the order of `features`."""

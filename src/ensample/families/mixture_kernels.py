@@ -36,33 +36,40 @@ T = TypeVar("T")
 class Rows:
     """Rows in which the same coordinates are known: numbers [rows, d], their noise, and classes of discrete spans.
 
-    `noise` [rows, d] or [1, d] is the variance of each value about what is written. Features are built when a precision
-    is first asked for, and kept: 4 or 8 bytes times features times rows.
+    `noise` [rows, d] is the variance of each value about what is written, None for no noise. Features are not kept:
+    making them again for each block, in the cache, costs no more than reading them from memory would.
     """
 
     x: Tensor
-    noise: Tensor
+    noise: Tensor | None
     codes: tuple[Tensor, ...] = ()
     shift: Tensor | float = 0.0
     scale: Tensor | float = 1.0
-    _blocks: list[Tensor] = field(default_factory=list)
+    _blocks: list[Block] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.x)
 
-    def features(self, form: Form, dtype: torch.dtype, threads: int) -> list[Tensor]:
-        """Phi [features, rows] of each block."""
-        if not self._blocks or self._blocks[0].dtype != dtype:
+    def blocks(self, dtype: torch.dtype) -> list[Block]:
+        """The rows in parts of `BLOCK`, coordinate by coordinate; kept for the next time."""
+        if not self._blocks or self._blocks[0].x.dtype != dtype:
             self._blocks = []  # let go of the other precision first
-            starts = range(0, len(self), BLOCK)
-            self._blocks = in_threads([_builder(self, form, dtype, part) for part in _parts(starts, threads)])
+            self._blocks = [self._block(slice(at, at + BLOCK), dtype) for at in range(0, len(self), BLOCK)]
         return self._blocks
 
-    def values(self, rows: slice) -> tuple[Tensor, Tensor]:
-        """Numbers and noise [rows, d] float64."""
+    def _block(self, rows: slice, dtype: torch.dtype) -> Block:
         x = (self.x[rows].to(torch.float64) - self.shift) / self.scale
-        noise = self.noise if len(self.noise) == 1 else self.noise[rows]
-        return x, noise
+        noise = None if self.noise is None else self.noise[rows].T.to(dtype).contiguous()
+        return Block(x.T.to(dtype).contiguous(), noise, [column[rows] for column in self.codes])
+
+
+@dataclass(frozen=True)
+class Block:
+    """Numbers and noise [d, rows], classes [rows]."""
+
+    x: Tensor
+    noise: Tensor | None
+    codes: list[Tensor]
 
 
 @dataclass
@@ -97,54 +104,47 @@ def accumulate(
     if natural.terms * torch.finfo(torch.float32).eps > TRUSTED:
         dtype = torch.float64
     threads = max(1, min(threads, len(rows) // (4 * BLOCK)))
-    features = rows.features(form, dtype, threads)
-    numbered = list(enumerate(features))
-    tasks = [_pass(rows, part, natural, tables, dtype) for part in _parts(numbered, threads)]
-    total, *others = in_threads(tasks)
+    tasks = [_pass(part, form, natural, tables, dtype) for part in _parts(rows.blocks(dtype), threads)]
+    total, *others = _in_threads(tasks)
     for part in others:
         total.add(part)
     return total
 
 
 def _pass(
-    rows: Rows, blocks: list[tuple[int, Tensor]], natural: Natural, tables: Sequence[Tensor], dtype: torch.dtype
-) -> Callable[[], list[Sums]]:
+    blocks: list[Block], form: Form, natural: Natural, tables: Sequence[Tensor], dtype: torch.dtype
+) -> Callable[[], Sums]:
     room, least = _ROOM[dtype]
     weights = natural.weights.clone()
     weights[:, -1] += room - natural.peak
     weights = weights.to(dtype)
     bits = [(table / _LN2).to(dtype) for table in tables]
+    k, f = weights.shape
 
-    def run() -> list[Sums]:
-        k, f = weights.shape
-        sums = Sums(
-            0.0, torch.zeros(k, f, dtype=torch.float64), tuple(torch.zeros_like(t, dtype=torch.float64) for t in tables)
-        )
-        size = min(BLOCK, len(rows))
-        buffer, scaled = torch.empty(k * size, dtype=dtype), torch.empty(min(k, f) * size, dtype=dtype)
-        for number, phi in blocks:
-            n = phi.shape[1]
-            part = slice(number * BLOCK, number * BLOCK + n)
-            codes = [column[part] for column in rows.codes]
-            joint = buffer[: k * n].view(k, n)
-            _bits(weights, phi, bits, codes, joint)
+    def run() -> Sums:
+        classes = tuple(torch.zeros_like(table, dtype=torch.float64) for table in tables)
+        sums = Sums(0.0, torch.zeros(k, f, dtype=torch.float64), classes)
+        size = max(block.x.shape[1] for block in blocks)
+        joint_memory, phi_memory = torch.empty(k * size, dtype=dtype), torch.empty(f * size, dtype=dtype)
+        for block in blocks:
+            n = block.x.shape[1]
+            joint, phi = joint_memory[: k * n].view(k, n), phi_memory[: f * n].view(f, n)
+            form.features(block.x, block.noise, phi)
+            _bits(weights, phi, bits, block.codes, joint)
             total, held = _exponentiate(joint, least)
             evidence = total.log2()
             if not held:
-                _bits(weights, phi, bits, codes, joint)
+                _bits(weights, phi, bits, block.codes, joint)
                 shift, total = _exponentiate_each(joint)
                 evidence = total.log2() + shift
             sums.log_prob += float(evidence.sum(dtype=torch.float64)) - n * (room - natural.peak)
             share = total.reciprocal_()
-            if k <= f or codes:
-                joint *= share
-                _gram(joint, phi, sums.features)
-            else:  # fewer features than components: scale those
-                _gram(joint, torch.mul(phi, share, out=scaled[: f * n].view(f, n)), sums.features)
-            for counts, column in zip(sums.classes, codes, strict=True):
+            (joint if k <= f or tables else phi).mul_(share)  # whichever is smaller
+            _gram(joint, phi, sums.features)
+            for counts, column in zip(sums.classes, block.codes, strict=True):
                 counts.index_add_(1, column, joint.to(torch.float64))
         sums.log_prob *= _LN2
-        return [sums]
+        return sums
 
     return run
 
@@ -173,17 +173,6 @@ def _gram(left: Tensor, right: Tensor, out: Tensor) -> None:
     out += (right @ left.T).T if left.dtype == torch.float32 else left @ right.T
 
 
-def _builder(rows: Rows, form: Form, dtype: torch.dtype, starts: list[int]) -> Callable[[], list[Tensor]]:
-    def build() -> list[Tensor]:
-        blocks = []
-        for start in starts:
-            x, noise = rows.values(slice(start, start + BLOCK))
-            blocks.append(form.features(x, noise).to(dtype))
-        return blocks
-
-    return build
-
-
 def _parts(items: Sequence[T], count: int) -> Iterator[list[T]]:
     """Contiguous parts of nearly equal length, at least one."""
     count = max(1, min(count, len(items)))
@@ -191,12 +180,12 @@ def _parts(items: Sequence[T], count: int) -> Iterator[list[T]]:
     yield from (list(items[a:b]) for a, b in itertools.pairwise(bounds))
 
 
-def in_threads(tasks: Sequence[Callable[[], list[T]]]) -> list[T]:
+def _in_threads(tasks: Sequence[Callable[[], T]]) -> list[T]:
     """The results of all tasks, in order, each on a thread of its own."""
     if len(tasks) == 1:
-        return [result for task in tasks for result in task()]
+        return [tasks[0]()]
     with ThreadPoolExecutor(len(tasks)) as pool:
-        return [result for results in pool.map(lambda task: task(), tasks) for result in results]
+        return list(pool.map(lambda task: task(), tasks))
 
 
 @contextmanager
