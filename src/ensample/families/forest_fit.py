@@ -74,7 +74,7 @@ def fit_forest(task: Task, trees: int, leaf: int, held: np.ndarray, seed: int) -
         bumped = bumped[np.arange(len(bumped)), task.index[held]]
     best, share = _weighed(by_strength, bumped)
     filled = [
-        Leaves.build(p, *tally(p, n, task.index, bins), margin, STRENGTHS[best])
+        Leaves.build(p, *tally(n, task.index, bins), margin, STRENGTHS[best])
         for p, n in zip(partitions, nodes, strict=True)
     ]
     return Forest(margin, float(STRENGTHS[best]), tuple(filled), pull, share)

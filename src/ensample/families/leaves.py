@@ -50,7 +50,7 @@ class Leaves:
         return {"place": torch.from_numpy(self.place), "count": torch.from_numpy(self.count)}
 
 
-def tally(partition: Partition, leaf: np.ndarray, index: np.ndarray, bins: int) -> tuple[np.ndarray, np.ndarray]:
+def tally(leaf: np.ndarray, index: np.ndarray, bins: int) -> tuple[np.ndarray, np.ndarray]:
     """(places, counts): which places of [nodes, bins] hold any rows, and how many, from each row's leaf and bin."""
     place, count = np.unique(leaf * bins + index, return_counts=True)
     return place, count.astype(np.int32)
