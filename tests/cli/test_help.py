@@ -15,9 +15,9 @@ HEAVY = {"torch", "numpy", "pyarrow", "lightgbm", "sklearn", "pandas", "polars",
 PROGRAM = """
 import sys, time
 began = time.process_time()
-from ensample.cli.main import main
+from ensample.cli.main import command
 try:
-    main(sys.argv[1:])
+    command(sys.argv[1:])
 except SystemExit as stop:
     assert not stop.code, stop.code
 print(time.process_time() - began, *sorted(m for m in sys.modules if "." not in m), file=sys.stderr)

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import ensample as en
-from ensample.cli.main import main
+from ensample.cli.main import command
 
 
 def write_people(path: Path, rows: int = 300, seed: int = 0) -> Path:
@@ -35,7 +35,7 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("people")
     write_people(folder / "people.csv")
     write_people(folder / "others.csv", 40, seed=1)
-    code = main(
+    code = command(
         ["fit", str(folder / "people.csv"), "--family", "independent", "--save", str(folder / "people.ens"), "-q"]
     )
     assert code == 0
@@ -49,7 +49,7 @@ def ask(folder, capsys, monkeypatch):
 
     def run(*arguments):
         capsys.readouterr()
-        code = main([str(a) for a in arguments])
+        code = command([str(a) for a in arguments])
         return code, *capsys.readouterr()
 
     return run
@@ -233,7 +233,7 @@ def test_what_libraries_print_does_not_reach_the_answer(ask, monkeypatch):
     assert code == 0 and json.loads(out)["rows"] == 2 and "chatter" in err
 
 
-def command(*arguments, **more):
+def process_of(*arguments, **more):
     return subprocess.Popen(
         [sys.executable, "-m", "ensample", *map(str, arguments)],
         stdout=subprocess.PIPE,
@@ -244,7 +244,7 @@ def command(*arguments, **more):
 
 
 def test_a_closed_pipe_is_no_error(folder):
-    process = command("sample", "people.ens", "-n", 5_000, cwd=folder)
+    process = process_of("sample", "people.ens", "-n", 5_000, cwd=folder)
     assert process.stdout.readline().startswith("id,")
     process.stdout.close()
     err = process.stderr.read()
@@ -254,7 +254,7 @@ def test_a_closed_pipe_is_no_error(folder):
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 def test_ctrl_c_says_how_to_go_on(folder, tmp_path):
-    process = command("fit", "sample:adult", "--budget", "5m", "--out", tmp_path / "run", cwd=tmp_path)
+    process = process_of("fit", "sample:adult", "--budget", "5m", "--out", tmp_path / "run", cwd=tmp_path)
     deadline = time.monotonic() + 60
     while not (tmp_path / "run" / "run.json").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -272,3 +272,19 @@ def test_a_table_of_conditions_makes_a_record_for_each_row(ask, folder):
     assert [(row["sex"], row["age"]) for row in table(out)] == [("Male", "30"), ("Female", "40"), ("Male", "50")]
     assert ask("sample", "people.ens", "--where", "@wishes.csv", "--where", "age=3")[0] == 1
     assert ask("sample", "people.ens", "--where", "@wishes.csv", "-n", 2)[0] == 1
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_full_disk_is_told(folder):
+    line = [sys.executable, "-m", "ensample", "sample", "people.ens"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(line, cwd=folder, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 1 and "No space left" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_process_that_tells_an_error_ends_with_its_code(folder):
+    (folder / "ragged.csv").write_text("a,b\n1,2\n3\n")
+    for _ in range(3):
+        done = process_of("fit", "ragged.csv", cwd=folder)
+        _, err = done.communicate()
+        assert done.returncode == 1 and "line 3" in err and "terminate" not in err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import atexit
 import contextlib
 import os
 import sys
@@ -10,6 +11,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NoReturn
 
 from ensample import __version__
 from ensample.cli import compare, fit, impute, report, sample, score, show
@@ -91,9 +93,22 @@ def build_parser(fit_notes: str = "") -> argparse.ArgumentParser:
     return parser
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
+def main() -> NoReturn:
+    """Run the command of this process, and end it.
+
+    The interpreter is not taken down piece by piece: on its way out, a thread of Arrow that still asks for the
+    interpreter's lock aborts the process, and an error told to the user would end in a core dump.
+    """
+    code = command(sys.argv[1:])
+    atexit._run_exitfuncs()
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def command(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit code; wrong usage raises SystemExit as argparse does."""
     args = None
     console = Console()
     try:
@@ -116,8 +131,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         console.close()
         return failed(EnsampleError("The work must fit in memory.", seen="no memory left", fix="give fewer rows"), args)
     except BrokenPipeError:  # the reader of a pipe (head, less) has gone; that is no error of ours
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return PIPE_CLOSED
+    except OSError as error:
+        console.close()
+        return failed(refused(error), args)
     except Exception as error:
         console.close()
         return failed(unforeseen(error), args)
@@ -139,6 +156,14 @@ def failed(error: EnsampleError, args: argparse.Namespace | None) -> int:
         parts = {"rule": error.rule, "place": error.place, "seen": error.seen, "fix": error.fix}
         print(to_json({"error": parts}), flush=True)
     return USER_ERROR
+
+
+def refused(error: OSError) -> EnsampleError:
+    """What the operating system did not let happen."""
+    place = str(error.filename or "standard output")
+    return EnsampleError(
+        "Files must be readable and writable.", place, error.strerror or str(error), "check space and rights"
+    )
 
 
 def unforeseen(error: Exception) -> EnsampleError:
