@@ -94,7 +94,7 @@ def test_nearly_cents():
     cents = np.round(RNG.lognormal(5, 1, 500), 2)
     cents[:20] += 0.000123
     kind = fitted(cents)
-    assert step_of(kind) == pytest.approx(0.01) and kind.rounded
+    assert step_of(kind) == pytest.approx(0.01) and kind.rounded and "rounded to it" in kind.describe()
 
 
 def test_small_fractions_among_zeros_are_not_rounded_away():

@@ -188,7 +188,8 @@ class Number(Measured):
         step = Decimal(self.step).scaleb(-self.digits)
         if self.rounded and self.digits > 6:
             return f", no step found, kept to {step:.0e}"
-        return "" if step == 1 else f", in steps of {step.normalize():f}"
+        rounded = " (some rounded to it)" if self.rounded else ""
+        return rounded if step == 1 else f", in steps of {step.normalize():f}{rounded}"
 
 
 def _step(trace: IntegerTrace, numerators: np.ndarray) -> int:
