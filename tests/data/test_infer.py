@@ -9,6 +9,7 @@ import pytest
 from ensample.data.infer import ANYTHING, ColumnScan
 from ensample.data.missing import Spellings
 from ensample.data.readers import read
+from ensample.data.wording import PLAIN
 
 CASES = [
     (["1", "-2", "30"], pa.int64(), [1, -2, 30]),
@@ -41,6 +42,24 @@ def test_type_of_a_column(texts, kind, values, pieces):
     found = read({"x": texts}).column("x")
     assert found.type == kind
     assert values is None or found.to_pylist() == values
+
+
+def plan_of(*batches):
+    scan = ColumnScan("x", ANYTHING, Spellings())
+    for batch in batches:
+        scan.see(pa.array(batch, pa.string()))
+    return scan.plan()
+
+
+def test_what_earlier_batches_held_is_not_forgotten():
+    assert plan_of(["1.5"], ["2", "?"]).type == pa.float64()
+    assert plan_of(["2020-01-01 10:00:00"], ["2020-01-01", "?"]).type == pa.timestamp("s")
+    assert plan_of(["12"], ["DE", "NA"]).gone == ("NA",)
+    assert plan_of(["DE"], ["NA"]).gone == ()
+    assert plan_of(["5", "7"], ["1.5"]).wording == PLAIN
+    assert plan_of(["True"], ["2"]).type == pa.string()
+    assert plan_of(["None"], ["NA"], ["red"], ["-"]).gone == ("NA",)
+    assert set(plan_of(["None"], ["NA"], ["3"], ["-"]).gone) == {"None", "NA", "-"}
 
 
 def test_late_surprises_change_the_type_not_the_read(tmp_path):

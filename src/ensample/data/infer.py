@@ -62,7 +62,7 @@ class ColumnScan:
 
     def see(self, cells: pa.Array) -> None:
         """Look at the next batch of texts."""
-        if self.chain is None or not self._fits(cells):
+        if not self._fits(cells):
             trimmed = pc.utf8_trim_whitespace(cells)
             suspect = pc.fill_null(pc.is_in(trimmed, value_set=self.spellings.suspects), False)
             if pc.any(suspect).as_py():
@@ -72,7 +72,7 @@ class ColumnScan:
 
     def _fits(self, cells: pa.Array) -> bool:
         """Whether the whole batch parses at the rung that stands, nothing missing: the fast way through."""
-        return not self.is_text and self.chain is not None and parse(cells, self.chain[self.rung]) is not None
+        return self.chain is not None and parse(cells, self.chain[self.rung]) is not None
 
     def _climb(self, rest: pa.Array, cells: pa.Array) -> None:
         if not len(rest):

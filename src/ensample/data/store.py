@@ -128,5 +128,4 @@ def rebatch(batches: Iterator[pa.RecordBatch], rows: int) -> Iterator[pa.RecordB
 def _join(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
     if len(batches) == 1:
         return batches[0]
-    # Batches of a stream may each have a dictionary of their own.
-    return pa.Table.from_batches(batches).unify_dictionaries().combine_chunks().to_batches()[0]
+    return pa.Table.from_batches(batches).combine_chunks().to_batches()[0]
