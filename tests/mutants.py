@@ -35,6 +35,14 @@ class Mutant:
 
 LAWS = "tests/laws"
 INFER = "tests/infer"
+KINDS = "tests/kinds"
+NETS = "tests/families/test_autoregressive.py"
+TRAIN = "tests/train/test_gradients.py tests/train/test_parts.py"
+RESUME = "tests/train/test_resume.py -k every_stop"
+SUMMARIES = "tests/train/test_summaries.py"
+KERNELS = "tests/families/test_mixture_kernels.py"
+MIXTURE = "tests/families/test_mixture.py"
+CONDITIONS = "tests/families/test_mixture_conditionals.py"
 MUTANTS = [
     Mutant("events.py", "return -0.5 * torch.log1p", "return 0.5 * torch.log1p", LAWS),
     Mutant(
@@ -59,6 +67,114 @@ MUTANTS = [
     ),
     Mutant("infer/condition.py", "u < torch.exp(weight - self.top)", "u < 1.0", INFER),
     Mutant("infer/impute.py", "share = torch.softmax(weight, 1)", "share = torch.ones_like(weight)", INFER),
+    Mutant("families/random_orders.py", "torch.maximum(key[:, j], key[:, span.exists[0]])", "key[:, j]", NETS),
+    Mutant("families/autoregressive.py", "use[:, :, : len(self.inputs)] *= earlier[:, :, self.inputs]", "pass", NETS),
+    Mutant("families/autoregressive.py", "self.sources.values(cells) * mask", "self.sources.values(cells)", NETS),
+    Mutant("families/cells.py", "(after > 0) & (before < after)", "before < after", NETS),
+    Mutant("nets/heads.py", "shape[:, k] = 2 * height", "shape[:, k] = -2 * height", "tests/nets"),
+    Mutant("nets/heads.py", "d_h * outer", "d_h", "tests/nets"),
+    Mutant("nets/heads.py", ".abs() <= RATE", ".abs() >= 0", "tests/nets"),
+    Mutant("kinds/trace.py", "NOISE_ULPS = 4", "NOISE_ULPS = 0", KINDS),
+    Mutant("kinds/trace.py", "self.trace.divisor *= factor", "pass", KINDS),
+    Mutant("kinds/trace.py", "numerators / 10.0**digits if digits", "numerators * 0.1**digits if digits", KINDS),
+    Mutant("kinds/measured.py", "distance % step >", "distance % step < 0 * ", KINDS),
+    Mutant("kinds/measured.py", "return np.where(above, cells, -cells)", "return cells", KINDS),
+    Mutant("kinds/measured.py", "np.where(valid, cells, 0).clip(low, high)", "np.where(valid, cells, 0)", KINDS),
+    Mutant(
+        "kinds/measured.py",
+        "first, last = _whole(max(low, 0), up=True)",
+        "first, last = _whole(max(low, 0), up=False)",
+        KINDS,
+    ),
+    Mutant("kinds/number.py", "(distances % 10 != 0).sum()", "len(distances)", KINDS),
+    Mutant("kinds/grid.py", "off <= COARSE_LOSS * np.abs(others)", "off >= 0", KINDS),
+    Mutant("kinds/shape.py", "counts >= SPIKE_RATIO * around", "counts > 0", KINDS),
+    Mutant("kinds/shape.py", "- 0.5 * math.log(2 * math.pi * math.e * variance)", "", KINDS),
+    Mutant("kinds/shape.py", "abs().max() < 0.2", "abs().max() < 1e30", KINDS),
+    Mutant("kinds/base.py", "(singletons + 0.5) / (profile.rows + 1)", "0.5 / (profile.rows + 1)", KINDS),
+    Mutant("kinds/base.py", "np.log(unseen), np.log1p(-unseen)", "np.log(unseen), 0.0", KINDS),
+    Mutant("kinds/category.py", "texts.sort(key=natural)", "texts.sort()", KINDS),
+    Mutant(
+        "kinds/datetime.py",
+        "return int(month[0]) if part == 0 else float(month[0]) + part",
+        "return int(month[0])",
+        KINDS,
+    ),
+    Mutant("kinds/identifier.py", "start = self.high + 1 + first", "start = self.low + first", KINDS),
+    Mutant("kinds/patterns.py", "if len(again) == 0:", "if True:", KINDS),
+    Mutant("kinds/profile.py", "np.partition(self.ranks, SAMPLE_ROWS)[SAMPLE_ROWS]", "self.ranks[SAMPLE_ROWS]", KINDS),
+    Mutant("kinds/codec.py", "cells[is_missing(column)] = ABSENT", "pass", KINDS),
+    Mutant(
+        "kinds/codec.py",
+        "decode(table[:, place.start : place.stop], rng, first)",
+        "decode(table[:, place.start : place.stop], rng)",
+        KINDS,
+    ),
+    Mutant("kinds/records.py", "wide[wide == ABSENT_NARROW] = ABSENT", "pass", KINDS),
+    Mutant("train/average.py", "1.0 - decay", "decay", TRAIN),
+    Mutant("train/gradients.py", "* min(1.0, warm) * (1.0 - share)", "* min(1.0, warm)", TRAIN),
+    Mutant(
+        "train/gradients.py", "[value.clone() for value in learner.average.values]", "learner.average.values", TRAIN
+    ),
+    Mutant("train/gradients.py", "self.learner.set_back(self.good)", "pass", TRAIN),
+    Mutant(
+        "train/gradients.py", "generator.manual_seed(_mixed(self.seed, facts.step, facts.setbacks))", "pass", RESUME
+    ),
+    Mutant("train/guards.py", "mean > self.mean + jump", "mean > 1e30", TRAIN),
+    Mutant("train/checkpoint.py", "self.facts = Facts(**facts)", "self.facts = Facts(facts['step'])", RESUME),
+    Mutant("train/machine.py", "torch.set_num_threads(before)", "pass", TRAIN),
+    Mutant("train/summaries.py", "finished = objective - before < family.tolerance", "finished = False", SUMMARIES),
+    Mutant("train/summaries.py", "total += family.log_prior(current)", "pass", MIXTURE),
+    Mutant("train/summaries.py", "len(self.prepared) * self.batch, len", "0, len", SUMMARIES),
+    Mutant("train/summaries.py", 'max(run.clock.seconds, facts["seconds"])', "run.clock.seconds", SUMMARIES),
+    Mutant("families/mixture_forms.py", "torch.where(i == j, -0.5, -1.0)", "torch.where(i == j, -0.5, -0.5)", KERNELS),
+    Mutant(
+        "families/mixture_forms.py",
+        "            if noise is not None:\n                out[at] += noise[i]\n",
+        "",
+        KERNELS,
+    ),
+    Mutant("families/mixture_forms.py", "return slopes, rest - half.mT @ half", "return slopes, rest", MIXTURE),
+    Mutant("families/mixture_forms.py", "+= count[:, None, None] * rest", "+= 0.0 * rest", MIXTURE),
+    Mutant(
+        "families/mixture_forms.py",
+        "count, first, second = parts\n        zeros",
+        "count, second, first = parts\n        zeros",
+        MIXTURE,
+    ),
+    Mutant("families/mixture_covariance.py", ".second / moments.observed", ".second / moments.count[:, None]", MIXTURE),
+    Mutant(
+        "families/mixture_kernels.py",
+        "if natural.terms * torch.finfo(torch.float32).eps > TRUSTED:",
+        "if False:",
+        KERNELS,
+    ),
+    Mutant("families/mixture_kernels.py", "if not held:", "if False:", KERNELS),
+    Mutant("families/mixture_kernels.py", "torch.set_float32_matmul_precision(precision)", "pass", KERNELS),
+    Mutant("families/mixture_components.py", ".exp() / 12.0", ".exp() / 1200.0", MIXTURE),
+    Mutant("families/mixture_components.py", "+ smoothing * share", "+ share", MIXTURE),
+    Mutant("families/mixture_model.py", "return total - self.log_joint", "return total + 0 * self.log_joint", MIXTURE),
+    Mutant(
+        "families/mixture_evidence.py", "self.logits += torch.where(exists[:, None], chance, 0.0)", "pass", CONDITIONS
+    ),
+    Mutant("families/mixture_evidence.py", "+ torch.where(inside, allowed[child][:, :, None], 0.0)", "", CONDITIONS),
+    Mutant(
+        "families/mixture_evidence.py",
+        "table, bound = torch.where(inside, table, -torch.inf), True",
+        "pass",
+        CONDITIONS,
+    ),
+    Mutant("families/mixture_evidence.py", "self.slopes = self.slopes[:, index]", "pass", CONDITIONS),
+    Mutant("families/mixture_conditionals.py", "if i >= evidence.exact:", "if False:", CONDITIONS),
+    Mutant("families/mixture_conditionals.py", "mean[:, i] + form.prefix(factor, inner, i)", "mean[:, i]", CONDITIONS),
+    Mutant(
+        "families/mixture_expectations.py",
+        "evidence.logits + _log_existing(evidence, j)",
+        "evidence.logits",
+        CONDITIONS,
+    ),
+    Mutant("families/truncated.py", "0.5 * t.square() + moved", "moved", "tests/families/test_truncated.py"),
+    Mutant("families/truncated.py", "return torch.where(upper, -z, z)", "return z", "tests/families/test_truncated.py"),
 ]
 
 

@@ -92,6 +92,21 @@ def test_order_visits_every_row_once_an_epoch_and_depends_on_seed_epoch_index_al
     assert not np.array_equal(Order(np.arange(100, 148), 16, 6).rows(0), epoch[0])
 
 
+def test_the_noise_of_every_step_is_its_own():
+    class Noted(Toy):
+        def players(self, module):
+            def loss(batch, generator):
+                drawn.append(float(torch.rand((), generator=generator)))
+                return module.nats(batch).mean()
+
+            return (Player("net", loss, tuple(module.parameters())),)
+
+    drawn: list[float] = []
+    for seed in (0, 1):
+        learn(Noted(), records(), seed, run_of(steps=3 * WINDOW))
+    assert len(set(drawn)) == 6 * WINDOW
+
+
 @dataclass(frozen=True)
 class Broken(Toy):
     """A toy whose loss goes wrong at chosen calls of one training run; the calls are counted in `calls`."""

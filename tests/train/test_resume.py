@@ -112,9 +112,9 @@ def test_seconds_spent_before_a_stop_are_counted(tmp_path):
 
 
 def test_without_a_folder_the_model_reached_so_far_is_kept():
-    run = Run(Clock(Budget(steps=STEPS)), report=stopping(20))
-    with pytest.warns(UserWarning, match=f"Stopped at step {20 * WINDOW}"):
-        net = fit_by_gradients(Toy(), records(), 0, run)
+    run = Run(Clock(Budget(steps=STEPS)), report=stopping(7))
+    with pytest.warns(UserWarning, match=f"Stopped at step {7 * WINDOW}"):
+        net = fit_by_gradients(Toy(learning_rate=0.03), records(2_000), 0, run)
     start = Toy().build(records(), 0)
     held = records(500, seed=9).batch()
     assert float(net.nats(held).detach().mean()) < float(start.nats(held).detach().mean()) - 0.1

@@ -21,7 +21,7 @@ from ensample.families.random_orders import Orders, standing
 from ensample.kinds.records import ABSENT, Records
 from ensample.nets.columns import ColumnNet
 
-SHARES = (0.2, 0.2)
+SHARES = (0.1, 0.2)
 """Shares of the rows of a step that follow the standing order, and that look at evidence first; see `Orders`."""
 BLOCK = 256
 """Rows of one pass of `log_prob`: always the same, so that a row's result does not depend on its company."""
@@ -173,7 +173,7 @@ class Autoregressive:
         shares = tuple(_log_share(records.table[:, j], b) for j, b in enumerate(bins))
         generator = Generator().manual_seed(seed)
         return AutoregressiveColumns(
-            records.event, records.given, bins, given_bins, _order(records, seed), shares, self, generator
+            records.event, records.given, bins, given_bins, _order(records), shares, self, generator
         )
 
     def players(self, module: AutoregressiveColumns) -> tuple[Player, ...]:
@@ -204,10 +204,11 @@ class Autoregressive:
         return Orders(module.event, module.order, *SHARES).earlier(len(batch), generator)
 
 
-def _order(records: Records, seed: int) -> tuple[int, ...]:
+def _order(records: Records) -> tuple[int, ...]:
     """The standing order: as the columns come, those that are rounded functions of others last."""
     inputs = Inputs(records.event, records.given)
-    return tuple(learned_order(inputs, inputs.training(records.sample(LOOKED_AT, seed))).tolist())
+    rows = np.linspace(0, len(records) - 1, min(len(records), LOOKED_AT)).astype(np.int64)
+    return tuple(learned_order(inputs, inputs.training(records.select(rows))).tolist())
 
 
 def _log_share(column: np.ndarray, bins: Bins) -> Tensor:

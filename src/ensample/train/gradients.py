@@ -150,6 +150,8 @@ class Loop:
                 f"Stopped at step {self.learner.facts.step}; nothing is lost. Go on with: "
                 f"ensample resume {self.run.folder}"
             )
+        if self.held is not None:
+            self._look(self.held)
         warnings.warn(
             f"Stopped at step {self.learner.facts.step}: the model is what was learned so far. "
             "A run with a folder (out=...) could go on.",

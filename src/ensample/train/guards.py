@@ -24,8 +24,8 @@ LOWER = 0.3
 class Guard:
     """Judges windows of steps: one host synchronisation a window, none a step.
 
-    `mean` and `deviation` are those of the last good window, `first` is the mean of the first. A spike is only looked for if `spikes` is set: the losses
-    of several players that work against each other may jump.
+    `mean` and `deviation` are those of the last good window, `first` is the mean of the first. A spike is only looked
+    for if `spikes` is set: the losses of several players that work against each other may jump.
     """
 
     spikes: bool = True
