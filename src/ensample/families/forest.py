@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from ensample.families.bump import Bump
+from ensample.families.bump import CHUNK, Bump
 from ensample.families.leaves import Leaves
 from ensample.families.location import Location
 from ensample.families.partition import Partition
@@ -116,20 +116,33 @@ class Look:
         leaf = torch.stack(parts).to(torch.float64).mean(0)
         if self.prediction is None:
             return leaf
-        bump = self._bumps(slice(None)).gather(1, index[:, None])[:, 0]
+        bump = torch.empty_like(leaf)
+        for part in self._parts():
+            bump[part] = self._bumps(part).gather(1, index[part, None])[:, 0]
         return (1 - self.forest.share) * leaf + self.forest.share * bump
 
     def draw(self, generator: Generator) -> Tensor:
         """A bin for each row, int64: first which part of the mixture, then from that part alone."""
         rows = len(self.nodes[0])
         out = torch.empty(rows, dtype=torch.int64)
+        for part in self._parts():
+            out[part] = self._draw_part(np.arange(rows)[part], generator)
+        return out
+
+    def _draw_part(self, numbers: np.ndarray, generator: Generator) -> Tensor:
+        rows = len(numbers)
+        out = torch.empty(rows, dtype=torch.int64)
         bumped = torch.rand(rows, generator=generator, dtype=torch.float64) < self.forest.share
         if self.prediction is not None and bool(bumped.any()):
-            out[bumped] = chosen(self._bumps(bumped.numpy()), generator)
+            out[bumped] = chosen(self._bumps(numbers[bumped.numpy()]), generator)
         rest = ~bumped
         if bool(rest.any()):
-            out[rest] = chosen(self._leaf_shares(rest.numpy()), generator)
+            out[rest] = chosen(self._leaf_shares(numbers[rest.numpy()]), generator)
         return out
+
+    def _parts(self) -> Iterator[slice]:
+        """Rows in pieces whose tables stay in the cache."""
+        return (slice(start, start + CHUNK) for start in range(0, len(self.nodes[0]), CHUNK))
 
     def _leaf_shares(self, rows: Any) -> Tensor:
         tables = (
