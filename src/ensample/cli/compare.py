@@ -20,6 +20,12 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--split-column", metavar="FIELD", help='the column of TRAIN that says "train" or "test"; it is not modelled'
     )
     parser.add_argument("--families", action="append", metavar="NAMES", help="with commas (default: all)")
+    parser.add_argument(
+        "--targets",
+        action="append",
+        metavar="FIELDS",
+        help="fields to predict in the measure of usefulness (default: chosen)",
+    )
     add_reading(parser)
     add_learning(parser, "20m")
     parser.add_argument("--save", type=Path, metavar="FILE", help="write the leaderboard as an HTML page there")
@@ -29,9 +35,9 @@ def run(args: argparse.Namespace, console: Console) -> Answer:
     """Fit every family within its share of the budget, and rank them."""
     import ensample
 
-    data = read(args.train, args)
+    data = read(args.train, args, console)
     if args.test is not None:
-        train, test = data, read(args.test, args)
+        train, test = data, read(args.test, args, console)
     elif args.split_column is not None:
         train, test = split_by(data, args.split_column)
     else:
@@ -40,7 +46,13 @@ def run(args: argparse.Namespace, console: Console) -> Answer:
     chosen = names(args.families)
     families = "all" if chosen in (None, ["all"]) else chosen
     board = ensample.compare(
-        train, test, families=families, budget=args.budget, seed=args.seed, progress=console.progress
+        train,
+        test,
+        families=families,
+        budget=args.budget,
+        seed=args.seed,
+        targets=names(args.targets),
+        progress=console.progress,
     )
     console.close()
     facts = board.to_plain()

@@ -50,7 +50,7 @@ def run(args: argparse.Namespace, console: Console) -> Answer:
     import ensample
 
     family = chosen(args.family, pairs(args.set, "--set", "components=16"))
-    data = read(args.data, args)
+    data = read(args.data, args, console)
     console.note(f"read {len(data):,} rows, {len(data.names)} fields from {args.data}")
     model = ensample.fit(
         data,

@@ -40,7 +40,7 @@ def run(args: argparse.Namespace, console: Console) -> Answer:
         raise InputError("Several completions need a file name.", f"--m {args.m}", "no --save", "add --save filled.csv")
     import ensample
 
-    model, holes = ensample.load(args.model), read(args.data, args)
+    model, holes = ensample.load(args.model), read(args.data, args, console)
     filled = model.impute(holes, how=args.how, m=args.m, seed=args.seed)
     if not isinstance(filled, list):
         return table(filled, args.save, args.json)

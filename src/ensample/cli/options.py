@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ensample.errors import InputError
 
 if TYPE_CHECKING:
+    from ensample.cli.console import Console
     from ensample.data.dataset import Dataset
 
 COMMON = argparse.ArgumentParser(add_help=False)
@@ -39,16 +40,20 @@ def add_reading(parser: argparse.ArgumentParser, kinds: bool = True) -> None:
     group.add_argument("--delimiter", metavar="CHAR", help="of a CSV file (default: told from its line of names)")
 
 
-def read(source: str, args: argparse.Namespace) -> Dataset:
+def read(source: str, args: argparse.Namespace, console: Console) -> Dataset:
     """The records of a source, read as the options of `add_reading` say, with their schema if `--kind` is offered."""
     import ensample
     from ensample.data.readers import read as read_records
 
     wishes: dict[str, Any] = {"missing": names(args.missing), "encoding": args.encoding, "delimiter": args.delimiter}
     wishes = {name: wish for name, wish in wishes.items() if wish is not None}
-    if not hasattr(args, "kind"):
-        return read_records(source, **wishes)
-    return ensample.read(source, kinds=pairs(args.kind, "--kind", "zip=category") or None, **wishes)
+    if hasattr(args, "kind"):
+        data = ensample.read(source, kinds=pairs(args.kind, "--kind", "zip=category") or None, **wishes)
+    else:
+        data = read_records(source, **wishes)
+    for note in data.notes:
+        console.note(f"{source}: {note}")
+    return data
 
 
 def add_learning(parser: argparse.ArgumentParser, budget: str) -> None:

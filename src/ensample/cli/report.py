@@ -27,7 +27,7 @@ def run(args: argparse.Namespace, console: Console) -> Answer:
     """Judge and write the page."""
     import ensample
 
-    train = None if args.train is None else read(args.train, args)
-    report = ensample.load(args.model).report(read(args.data, args), train=train, seed=args.seed)
+    train = None if args.train is None else read(args.train, args, console)
+    report = ensample.load(args.model).report(read(args.data, args, console), train=train, seed=args.seed)
     report.save(args.save)
     return Answer(f"{report}\nreport saved to {args.save}", {**report.to_plain(), "saved": str(args.save)})

@@ -33,7 +33,7 @@ def run(args: argparse.Namespace, console: Console) -> Answer:
 
     model = ensample.load(args.model)
     if (rows := rows_file(args.where)) is not None:
-        made = model.sample(args.n, where=read(rows, args), seed=args.seed)
+        made = model.sample(args.n, where=read(rows, args, console), seed=args.seed)
     else:
         made = model.sample(args.n or USUAL, where=where.conditions(args.where, model.schema), seed=args.seed)
     return table(made, args.save, args.json)

@@ -29,7 +29,7 @@ def run(args: argparse.Namespace, console: Console) -> Answer:
         return model(path)
     if not path.exists() and "://" not in args.what and ":" not in args.what and "." not in args.what:
         return family(args.what)
-    return data(args.what, read(args.what, args))
+    return data(args.what, read(args.what, args, console))
 
 
 def families() -> Answer:
