@@ -9,6 +9,8 @@ from ensample.judge.relations import Formula, formula_residual, logarithm
 
 MOST, MOST_RATIOS = 12, 4
 SCREENED = 3_000
+FAR = 2.0
+"""Values further than so many spreads (5 to 95 %) from the median say nothing when formulas are looked for."""
 EXACT = 1e-6
 TIGHT, LOOSE = 0.1, 0.4
 """Spread of the residual over the target's: below the first a rule of the table, below the second a correlation."""
@@ -36,13 +38,13 @@ def formulas(frame: Frame) -> tuple[Formula, ...]:
             continue
         table = small.matrix[:, usable]
         table = np.column_stack([logarithm(c) for c in table.T]) if log else table
-        gram = _gram(table)
+        grams = (_gram(table, cut=True), _gram(table, cut=False))
         for place in range(len(usable)):
-            for chosen, weights, intercept in _for_target(table, gram, place):
+            for chosen, weights, intercept in _for_target(table, grams, place):
                 terms = tuple((usable[j],) for j in chosen)
                 _keep(best, _formula(frame, usable[place], terms, tuple(weights), intercept, log))
             if log:
-                for j in _goes_with(gram, place):
+                for j in _goes_with(grams[0], place):
                     _keep(ratios, _refit(frame, usable[place], ((usable[j],),), (1.0,), log=True))
     found = sorted(best.values(), key=lambda f: f.looseness)[:MOST]
     told = {frozenset(f.columns) for f in found if f.tight or f.weights == (1.0,)}
@@ -65,11 +67,12 @@ _Fit = tuple[tuple[int, ...], np.ndarray, float]
 """Places of the partners, their weights, the intercept."""
 
 
-def _for_target(table: np.ndarray, gram: np.ndarray, place: int) -> list[_Fit]:
+def _for_target(table: np.ndarray, grams: tuple[np.ndarray, ...], place: int) -> list[_Fit]:
     """The best single partner, and the best pair and triple if each gains on the one before."""
     found: list[_Fit] = []
     looseness = 1.0
-    for candidates in _screened(gram, place):
+    sets = [list(dict.fromkeys(a + b)) for a, b in zip(*(_screened(g, place) for g in grams), strict=True)]
+    for candidates in sets:
         best: tuple[float, _Fit] | None = None
         for chosen in candidates:
             fit = _trimmed(table[:, place], table[:, list(chosen)])
@@ -97,7 +100,7 @@ def _screened(gram: np.ndarray, place: int) -> list[list[tuple[int, ...]]]:
     explained[place], explained[:, place] = -1, -1
     explained[np.tril_indices(width)] = -1
     best = np.argsort(-explained, axis=None)[:8]
-    pairs: list[tuple[int, ...]] = [(int(k // width), int(k % width)) for k in best if explained.flat[k] > 0.95]
+    pairs: list[tuple[int, ...]] = [(int(k // width), int(k % width)) for k in best if explained.flat[k] > 0.9]
     triples: dict[tuple[int, ...], float] = {}
     for pair in pairs:
         rest = _partial(gram, pair)
@@ -115,13 +118,18 @@ def _partial(gram: np.ndarray, pair: tuple[int, ...]) -> np.ndarray:
     return np.asarray(gram - gram[:, pair] @ np.linalg.solve(inside, gram[pair, :]))
 
 
-def _gram(table: np.ndarray) -> np.ndarray:
-    """Products of columns centred, scaled by robust measures, cut at 6, missing at the centre, of length one."""
+def _gram(table: np.ndarray, cut: bool) -> np.ndarray:
+    """Products of columns centred, scaled by robust measures, of length one, missing values at the centre.
+
+    Outliers are cut (which suits heavy tails) or put at the centre (which suits wrong entries).
+    """
     out = np.zeros_like(table)
     for j, column in enumerate(table.T):
         known = column[~np.isnan(column)]
         if len(known) >= FEWEST and (scale := _spread(known)) > 0:
-            out[:, j] = np.nan_to_num(np.clip((column - np.median(known)) / scale, -6, 6))
+            out[:, j] = (column - np.median(known)) / scale
+            far = np.clip(out[:, j], -FAR, FAR) if cut else 0.0
+            out[:, j] = np.nan_to_num(np.where(np.abs(out[:, j]) < FAR, out[:, j], far))
             out[:, j] -= out[:, j].mean()
             out[:, j] /= np.sqrt((out[:, j] ** 2).sum()) or 1.0
     return np.asarray(out.T @ out)
@@ -134,7 +142,11 @@ def _trimmed(target: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, float,
         return None
     y, x = target[rows], np.column_stack([others[rows], np.ones(rows.sum())])
     scale = np.maximum(np.abs(x).max(0), 1e-300)
-    kept = np.ones(len(y), dtype=bool)
+    kept = np.abs(y - np.median(y)) <= FAR * _spread(y)
+    for column in x[:, :-1].T:
+        kept &= np.abs(column - np.median(column)) <= FAR * _spread(column)
+    if kept.sum() < FEWEST:
+        return None
     for _ in range(3):
         weights = np.linalg.lstsq(x[kept] / scale, y[kept], rcond=None)[0] / scale
         left = np.abs(y - x @ weights)

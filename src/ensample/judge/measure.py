@@ -34,7 +34,7 @@ class Measure:
 
     Example:
         >>> m = Measure("two-sample test", 0.52, 0.51, 0.53, "lower", 0.5, "hardly told apart")
-        >>> m.distance(0.52) < m.distance(0.6)
+        >>> bool(m.distance(0.52) < m.distance(0.6))
         True
     """
 

@@ -61,8 +61,13 @@ class Formula:
 
     @property
     def tight(self) -> bool:
-        """Whether it is a rule of the table rather than a correlation: the residual spreads less than a tenth."""
-        return self.looseness < 0.1
+        """Whether it is a rule of the table rather than a correlation.
+
+        The residual spreads less than a tenth of the target, and the weights are whole or half numbers, or it spreads
+        less than a fiftieth.
+        """
+        neat = all(abs(2 * w - round(2 * w)) < 1e-9 for w in self.weights)
+        return self.looseness < (0.1 if neat else 0.02)
 
     def residual(self, frame: Frame) -> np.ndarray:
         """Target minus right-hand side (in logarithms if `log`)."""

@@ -85,7 +85,7 @@ def ticks(low: float, high: float, count: int = 3) -> list[float]:
 
     Example:
         >>> ticks(0, 97)
-        [0.0, 50.0]
+        [0, 50]
     """
     if not high > low:
         return [low]

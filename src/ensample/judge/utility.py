@@ -19,6 +19,9 @@ from ensample.judge.relations import Depends, Formula
 from ensample.judge.twosample import weighted_auc
 
 CLASSES = 12
+QUARTERS = 4
+LEAST_SKILL = 0.05
+"""Skill of training on real rows below which there is nothing to keep, so no share of it is taken."""
 NAMES = frozenset(("target", "label", "class", "outcome", "income", "price", "value", "churn", "default", "response"))
 """A column whose name ends in one of these is what people want to predict, unless it cannot be predicted at all."""
 
@@ -43,19 +46,23 @@ def utility(reference: Reference, made: Made) -> tuple[Measure, ...]:
         return ()
     out, ratios, replicates = [], [], []
     for target, best in real.items():
-        score = _score(reference, made.frame, target)
+        score = _score(reference, made.frame, target, 1)
         out.append(_measure(reference, reference.test.columns[target], score, best))
-        if best.skill > 0.02:
+        if best.skill > LEAST_SKILL:
             ratios.append(score.skill / best.skill)
-            replicates.append(score.draws / np.maximum(best.draws, 0.01))
+            replicates.append(score.draws / np.maximum(best.draws, LEAST_SKILL / 5))
     if ratios:
         value, draws = float(np.mean(ratios)), np.mean(replicates, axis=0)
         low, high = spread(value, draws)
         words = f"a predictor trained on made rows keeps {value:.1%} of the skill of one trained on real rows"
         parts = {m.name: r for m, r in zip(out, ratios, strict=False)}
-        how = f"paired bootstrap of {len(reference.test):,} held-out rows"
+        how = f"bootstrap of {_tested(reference):,} held-out rows, paired, and the noise of training"
         out.insert(0, Measure("usefulness", value, low, high, "higher", 1.0, words, how, parts=parts, draws=draws))
     return tuple(out)
+
+
+def _tested(reference: Reference) -> int:
+    return min(reference.sizes.utility, len(reference.test))
 
 
 def _measure(reference: Reference, column: Column, score: Score, best: Score) -> Measure:
@@ -64,38 +71,62 @@ def _measure(reference: Reference, column: Column, score: Score, best: Score) ->
     low, high = spread(shown[1], draws)
     words = f"predicting {column.name}: {shown[0]} {shown[1]:.3f} when trained on made rows, {wanted:.3f} on real rows"
     parts = {**score.shown, **{f"{k} of real": v for k, v in best.shown.items()}}
-    how = f"bootstrap of {len(reference.test):,} held-out rows"
+    how = f"bootstrap of {_tested(reference):,} held-out rows, and the noise of training"
     name = f"{shown[0]} of {column.name}"
     return Measure(name, shown[1], low, high, "higher", wanted, words, how, parts=parts, draws=draws)
 
 
 def _real_scores(reference: Reference) -> dict[int, Score]:
-    return {target: _score(reference, reference.train, target) for target in reference.once(targets)}
+    return {target: _score(reference, reference.train, target, 0) for target in reference.once(targets)}
 
 
-def _score(reference: Reference, learn: Frame, target: int) -> Score:
+def _score(reference: Reference, learn: Frame, target: int, side: int) -> Score:
+    """Skill of a predictor trained on one side; its replicates hold the noise of the test rows and of the training.
+
+    The first is a bootstrap of the held-out rows; the second is read off predictors trained on quarters of the rows,
+    whose variance is four times that of the whole.
+    """
     count = min(reference.sizes.utility, len(reference.train))
     learn = learn.sample(count, reference.seed + 2)
     test = reference.test.sample(reference.sizes.utility, reference.seed)
-    x, y, x_test, y_test = *_split(learn, target), *_split(test, target)
-    weights = resamples(len(y_test), reference.seed)
-    number = reference.test.columns[target].is_number
-    codes = [k - (k > target) for k in reference.test.categories if k != target]
-    shared = {"categorical_features": codes or None, "early_stopping": False, "random_state": reference.seed}
-    if number:
-        if len(y) < 2:
-            return Score(0.0, np.zeros(DRAWS), {"R2": 0.0})
-        guess = HistGradientBoostingRegressor(**shared).fit(x, y).predict(x_test)
-        value = r2(y_test, guess, np.ones((1, len(y_test))))[0]
-        return Score(float(value), r2(y_test, guess, weights), {"R2": float(value)})
-    if len(np.unique(y)) < 2:
-        return Score(0.0, np.zeros(DRAWS), {"AUC": 0.5, "accuracy": float((y_test == (y[0] if len(y) else -1)).mean())})
-    model = HistGradientBoostingClassifier(**_gentle(len(np.unique(y))), **shared).fit(x, y)
-    share = model.predict_proba(x_test)
-    value = mean_auc(y_test, model.classes_, share, np.ones((1, len(y_test))))[0]
-    accuracy = float((model.classes_[share.argmax(1)] == y_test).mean())
-    draws = 2 * mean_auc(y_test, model.classes_, share, weights) - 1
-    return Score(float(2 * value - 1), draws, {"AUC": float(value), "accuracy": accuracy})
+    weights = resamples(len(test), reference.seed)
+    ones = np.ones((1, len(test)))
+    skill = _Skill(reference, target, test)
+    draws, shown = skill(learn, np.vstack([ones, weights]))
+    quarters = [skill(learn.take(slice(k, None, QUARTERS)), ones)[0][0] for k in range(QUARTERS)]
+    noise = float(np.std(quarters, ddof=1)) / np.sqrt(QUARTERS)
+    refit = noise * np.random.default_rng([reference.seed, side]).standard_normal(DRAWS)
+    return Score(float(draws[0]), draws[1:] + refit, shown)
+
+
+class _Skill:
+    """Trains a predictor of one target and scores it on the held-out rows under rows of weights."""
+
+    def __init__(self, reference: Reference, target: int, test: Frame) -> None:
+        self.target, self.number = target, reference.test.columns[target].is_number
+        self.x, self.y, self.known = _split(test, target)
+        codes = [k - (k > target) for k in reference.test.categories if k != target]
+        self.options = {"categorical_features": codes or None, "early_stopping": False, "random_state": reference.seed}
+
+    def __call__(self, learn: Frame, weights: np.ndarray) -> tuple[np.ndarray, dict[str, float]]:
+        """Skill [weights] and what to show of it under the first weights."""
+        x, y, _ = _split(learn, self.target)
+        weights = weights[:, self.known]
+        if self.number:
+            if len(y) < 2:
+                return np.zeros(len(weights)), {"R2": 0.0}
+            guess = HistGradientBoostingRegressor(**self.options).fit(x, y).predict(self.x)
+            values = r2(self.y, guess, weights)
+            return values, {"R2": float(values[0])}
+        classes = np.unique(y)
+        if len(classes) < 2:
+            right = float((self.y == classes[0]).mean()) if len(classes) else 0.0
+            return np.zeros(len(weights)), {"AUC": 0.5, "accuracy": right}
+        model = HistGradientBoostingClassifier(**_gentle(len(classes)), **self.options).fit(x, y)
+        share = model.predict_proba(self.x)
+        values = mean_auc(self.y, model.classes_, share, weights)
+        right = float((model.classes_[share.argmax(1)] == self.y).mean())
+        return 2 * values - 1, {"AUC": float(values[0]), "accuracy": right}
 
 
 def _gentle(classes: int) -> dict[str, Any]:
@@ -103,10 +134,11 @@ def _gentle(classes: int) -> dict[str, Any]:
     return {} if classes == 2 else {"max_iter": 60, "max_leaf_nodes": 15, "l2_regularization": 1.0}
 
 
-def _split(frame: Frame, target: int) -> tuple[np.ndarray, np.ndarray]:
+def _split(frame: Frame, target: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Other columns and target of the rows that have one, and which rows these are."""
     y = frame.matrix[:, target]
     known = ~np.isnan(y)
-    return np.delete(frame.matrix, target, axis=1)[known], y[known]
+    return np.delete(frame.matrix, target, axis=1)[known], y[known], known
 
 
 def r2(truth: np.ndarray, guess: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -177,7 +209,7 @@ def _classes(frame: Frame, name: str) -> int:
 
 def _tree_skill(frame: Frame, target: int) -> float:
     """How much better than a constant a small tree predicts the column on the other half of the rows."""
-    x, y = _split(frame, target)
+    x, y, _ = _split(frame, target)
     x = np.nan_to_num(x, nan=-1e9)
     half = len(y) // 2
     if half < 50:
