@@ -22,6 +22,7 @@ class Toy:
         count: how many,
             over two lines.
         shape (plain): one of two.
+        rate, flag: two at once.
     """
 
     count: int = 3
@@ -84,6 +85,7 @@ def test_help_comes_from_the_docstring():
     assert found["count"].help == "how many, over two lines." and found["shape"].help == "one of two."
     assert found["shape"].wanted == "one of full, tied" and found["rate"].wanted == "float or none"
     assert not found["inner"].settable
+    assert found["rate"].help == found["flag"].help == "two at once."
     assert describe(Toy) == "A toy of many types."
 
 

@@ -155,12 +155,12 @@ def _argument_lines(family: type[Family]) -> dict[str, str]:
     """Name -> text of the "Arguments:" part of the docstring."""
     match = re.search(r"Arguments:\n((?:[ ]{4,}.*\n?|\n)+)", inspect.getdoc(family) or "")
     lines: dict[str, str] = {}
-    name = ""
+    names: list[str] = []
     for line in (match.group(1) if match else "").splitlines():
-        start = re.match(r"[ ]{4}(\w+)(?: \([^)]*\))?: (.*)", line)
+        start = re.match(r"[ ]{4}(\w+(?:, \w+)*)(?: \([^)]*\))?: (.*)", line)
         if start:
-            name = start.group(1)
-            lines[name] = start.group(2)
-        elif name and line.strip():
-            lines[name] += " " + line.strip()
+            names = start.group(1).split(", ")
+            lines.update(dict.fromkeys(names, start.group(2)))
+        elif line.strip():
+            lines.update({name: f"{lines[name]} {line.strip()}" for name in names})
     return lines
