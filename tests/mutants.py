@@ -117,9 +117,7 @@ MUTANTS = [
         "train/gradients.py", "[value.clone() for value in learner.average.values]", "learner.average.values", TRAIN
     ),
     Mutant("train/gradients.py", "self.learner.set_back(self.good)", "pass", TRAIN),
-    Mutant(
-        "train/gradients.py", "generator.manual_seed(_mixed(self.seed, facts.step, facts.setbacks))", "pass", RESUME
-    ),
+    Mutant("train/gradients.py", "generator.manual_seed(_mixed(self.seed, facts.step, facts.setbacks))", "pass", TRAIN),
     Mutant("train/guards.py", "mean > self.mean + jump", "mean > 1e30", TRAIN),
     Mutant("train/checkpoint.py", "self.facts = Facts(**facts)", "self.facts = Facts(facts['step'])", RESUME),
     Mutant("train/machine.py", "torch.set_num_threads(before)", "pass", TRAIN),
@@ -175,6 +173,17 @@ MUTANTS = [
     ),
     Mutant("families/truncated.py", "0.5 * t.square() + moved", "moved", "tests/families/test_truncated.py"),
     Mutant("families/truncated.py", "return torch.where(upper, -z, z)", "return z", "tests/families/test_truncated.py"),
+    Mutant("data/missing.py", "if self.code and (typed or not codes):", "if self.code:", "tests/data/test_missing.py"),
+    Mutant("data/split.py", "return ~below if self.rest else below", "return below", "tests/data/test_split.py"),
+    Mutant("data/split.py", "place = count - 1 -", "place = count -", "tests/data/test_split.py"),
+    Mutant("data/infer.py", "range(self.rung, len(chain))", "range(len(chain))", "tests/data/test_infer.py"),
+    Mutant("data/infer.py", "or _any_long(cells)", "", "tests/data/test_infer.py"),
+    Mutant("data/readers/feed.py", "row += batch.num_rows", "row += 0", "tests/data/test_stream.py"),
+    Mutant(
+        "data/wording.py", "return texts if exact is not False else None", "return texts", "tests/data/test_save.py"
+    ),
+    Mutant("data/readers/arrays.py", "allow_pickle=False", "allow_pickle=True", "tests/data/test_bad_input.py"),
+    Mutant("data/readers/sql.py", "?mode=ro", "?mode=rw", "tests/data/test_sql.py"),
 ]
 
 
