@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 import lightgbm as lgb
@@ -44,25 +45,27 @@ TOLERANCE = 2e-4
 
 @dataclass(frozen=True)
 class Classifier:
-    """A sum of trees that corrects a starting logit; `booster` None corrects nothing. `loss` is held-out nats a row."""
+    """A sum of trees that corrects a starting logit; `packed` is its compressed text, empty to correct nothing."""
 
-    booster: lgb.Booster | None = None
-    loss: float = 0.0
+    packed: bytes = b""
+
+    @cached_property
+    def booster(self) -> lgb.Booster | None:
+        """The trees, read when they are first asked for."""
+        return lgb.Booster(model_str=zlib.decompress(self.packed).decode()) if self.packed else None
 
     @classmethod
     def fit(cls, learn: Example, held: Example, growth: Growth) -> Classifier:
         """Grow trees until the held-out loss has not improved for `growth.patience` rounds."""
         watch = _Watch(growth, loss(held.start, held.answer))
         if len(held.answer) == 0 or learn.answer.all() or not learn.answer.any() or growth.enough():
-            return cls(None, watch.losses[0])
+            return cls()
         parameters = _parameters(growth)
         data = lgb.Dataset(learn.features, learn.answer, init_score=learn.start, params=parameters)
         check = lgb.Dataset(held.features, held.answer, init_score=held.start, reference=data, params=parameters)
         booster = lgb.train(parameters, data, growth.rounds, valid_sets=[check], callbacks=[watch])
-        best = watch.best()
-        if best == 0:
-            return cls(None, watch.losses[0])
-        return cls(_shortened(booster, best), watch.losses[best])
+        text: str = booster.model_to_string(num_iteration=max(1, watch.best()))
+        return cls(zlib.compress(text.encode(), 1)) if watch.best() else cls()
 
     def logit(self, features: np.ndarray, threads: int) -> np.ndarray:
         """Correction of the starting logit [rows] float64; a row's value does not depend on the others."""
@@ -70,15 +73,6 @@ class Classifier:
             return np.zeros(len(features))
         out: np.ndarray = self.booster.predict(features, raw_score=True, num_threads=threads)
         return out
-
-    def pack(self) -> bytes:
-        """The trees as compressed text; `unpack` is the inverse."""
-        return b"" if self.booster is None else zlib.compress(self.booster.model_to_string().encode(), 1)
-
-    @classmethod
-    def unpack(cls, packed: bytes) -> Classifier:
-        """Inverse of `pack`."""
-        return cls(lgb.Booster(model_str=zlib.decompress(packed).decode()) if packed else None)
 
 
 class _Watch:
@@ -120,14 +114,9 @@ def _parameters(growth: Growth) -> dict[str, object]:
     }
 
 
-def _shortened(booster: lgb.Booster, rounds: int) -> lgb.Booster:
-    """The first rounds alone, in a booster that no longer holds the training data."""
-    return lgb.Booster(model_str=booster.model_to_string(num_iteration=rounds, importance_type="gain"))
-
-
 def pack_all(classifiers: Sequence[Classifier]) -> dict[str, Tensor]:
     """Many classifiers as two tensors: `trees` uint8 and `ends` int64."""
-    packed = [classifier.pack() for classifier in classifiers]
+    packed = [classifier.packed for classifier in classifiers]
     joined = np.frombuffer(b"".join(packed), dtype=np.uint8).copy()
     return {"trees": torch.from_numpy(joined), "ends": torch.tensor(np.cumsum([0, *map(len, packed)]))}
 
@@ -135,4 +124,4 @@ def pack_all(classifiers: Sequence[Classifier]) -> dict[str, Tensor]:
 def unpack_all(arrays: dict[str, Tensor]) -> tuple[Classifier, ...]:
     """Inverse of `pack_all`."""
     joined, ends = arrays["trees"].numpy().tobytes(), arrays["ends"].tolist()
-    return tuple(Classifier.unpack(joined[a:b]) for a, b in pairwise(ends))
+    return tuple(Classifier(joined[a:b]) for a, b in pairwise(ends))
