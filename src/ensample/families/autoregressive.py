@@ -145,6 +145,13 @@ class Autoregressive:
         learning_rate, weight_decay: of AdamW.
         batch_size: rows of a step.
         patience: looks at the held-out rows without gain before the learning rate is lowered.
+
+    Example:
+        >>> from ensample.events import Discrete, Span
+        >>> records = Records(Mixed((Span("a", Discrete(2)),)), np.array([[0], [1], [1]]))
+        >>> start = Autoregressive(width=8).build(records, seed=0)  # learning goes on from here
+        >>> len(start.sample(5, Generator().manual_seed(0)))
+        5
     """
 
     any_order: bool = True

@@ -56,7 +56,7 @@ class Options:
     patience: int = 15
     reductions: int = 2
     holdout: float = 0.1
-    most_held: int = 4096
+    most_held: int = 2048
     warm_up: int = 100
 
     @classmethod
