@@ -4,12 +4,15 @@ import json
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from ensample.data.dataset import Dataset
+from ensample.data.readers import read
 from ensample.data.schema import Field, Schema
 from ensample.errors import FormatError, InputError
 from ensample.kinds import guess, profile, schema_from_plain
+from ensample.kinds.codec import TableCodec
 from ensample.kinds.profile import Profile, profiles
 from ensample.storage import read_json
 from tests.kinds.columns import CASES
@@ -81,6 +84,20 @@ def facts(found):
     exact = () if grid is None else (grid.digits, grid.exact, grid.trace.low, grid.trace.high, grid.trace.divisor)
     bounds = tuple(getattr(trace, fact, None) for fact in ("low", "high", "divisor", "single", "formats"))
     return type(trace), found.rows, found.missing, found.distinct, found.singletons, exact, bounds
+
+
+def test_a_stream_is_guessed_and_encoded_as_the_table_in_memory(tmp_path):
+    table = pa.table(
+        {name: case.column for name, case in CASES.items() if not pa.types.is_string_view(case.column.type)}
+    )
+    path = tmp_path / "rows.parquet"
+    pq.write_table(table, path, row_group_size=90)
+    stream, memory = read(path, limit=1_000), read(path)
+    assert stream.streams and not memory.streams
+    schema = guess(stream)
+    assert schema == guess(memory)
+    here, there = (TableCodec(schema, schema.names).encode(data) for data in (stream, memory))
+    assert np.array_equal(here.table, there.table)
 
 
 def test_exact_facts_come_from_rows_outside_of_the_sample(monkeypatch):

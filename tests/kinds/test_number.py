@@ -108,6 +108,8 @@ def test_values_off_the_grid_fall_into_the_nearest_cell():
     assert kind.encode(pa.array([14, 16, -26]), "x").tolist() == [[1], [2], [-3]]
     assert kind.encode(pa.array([14.0, 16.0]), "x").tolist() == [[1], [2]]
     assert kind.encode(pa.array(["14", " 16 "]), "x").tolist() == [[1], [2]]
+    exact = fitted([2**60, 2**60 + 1, 2**60 + 7])
+    assert exact.encode(pa.array([str(2**60 + 3)]), "x").tolist() == [[3]]
     assert kind.encode(pa.array([2**63 - 1]), "x")[0, 0] <= 2**62
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from dataclasses import dataclass
 from decimal import Decimal
@@ -213,14 +214,21 @@ def _as_number(column: pa.Array, field: str) -> pa.Array:
     if pa.types.is_null(column.type):
         return column.cast(pa.float64())
     if is_text(column.type):
-        readable = pc.fill_null(
-            pc.match_substring_regex(column, r"^\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*$"), True
-        )
-        if pc.all(readable).as_py() or len(column) == 0:
-            return pc.utf8_trim_whitespace(column).cast(pa.float64())
-        row = pc.index(readable, False).as_py()
-        raise wrong_value("A number field needs numbers.", field, row, column[row].as_py(), "correct the value")
+        return _read(pc.utf8_trim_whitespace(column), field)
     raise wrong_value("A number field needs numbers.", field, 0, str(column.type), "turn the column into numbers")
+
+
+def _read(texts: pa.Array, field: str) -> pa.Array:
+    """Numbers that texts spell: integers where all are, for floats would lose their last digits."""
+    if pc.all(pc.match_substring_regex(texts, r"^-?\d{1,20}$")).as_py() is not False:
+        for whole in (pa.int64(), pa.uint64()):
+            with contextlib.suppress(pa.ArrowInvalid):
+                return texts.cast(whole)
+    readable = pc.fill_null(pc.match_substring_regex(texts, r"^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$"), True)
+    if pc.all(readable).as_py():
+        return texts.cast(pa.float64())
+    row = pc.index(readable, False).as_py()
+    raise wrong_value("A number field needs numbers.", field, row, texts[row].as_py(), "correct the value")
 
 
 def _refuse_infinite(values: np.ndarray, field: str) -> None:
