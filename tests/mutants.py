@@ -183,7 +183,6 @@ MUTANTS = [
         "data/wording.py", "return texts if exact is not False else None", "return texts", "tests/data/test_save.py"
     ),
     Mutant("data/readers/arrays.py", "allow_pickle=False", "allow_pickle=True", "tests/data/test_bad_input.py"),
-    Mutant("data/readers/sql.py", "?mode=ro", "?mode=rw", "tests/data/test_sql.py"),
 ]
 
 

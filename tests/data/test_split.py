@@ -49,6 +49,8 @@ def test_threshold_is_the_rank_that_sorting_gives():
     for rows, count in ((10, 3), (1_000, 1), (1_000, 999), (3_000_000, 1_234_567)):
         found = np.sort(ranks(9, np.arange(rows, dtype=np.uint64)))[count - 1]
         train, test, size = halves(count, 9, rows)
+        rows_of = np.arange(rows, dtype=np.uint64)
+        assert test.contains(rows_of).sum() == count and (train.contains(rows_of) != test.contains(rows_of)).all()
         assert (test.threshold, size, train.rest, test.rest) == (int(found), count, True, False)
 
 
