@@ -10,7 +10,7 @@ from ensample.data.schema import Schema
 from ensample.judge.reference import Made, Reference, Sizes
 from ensample.kinds import guess
 
-SMALL = Sizes(two_sample=1_500, pairs=1_500, utility=1_500, neighbours=800, copies=1_500, relations=2_000)
+SMALL = Sizes(two_sample=1_000, pairs=1_000, utility=1_000, neighbours=600, copies=1_000, relations=2_000)
 
 
 def schema_of(table: pa.Table, kinds: dict[str, str] | None = None) -> Schema:

@@ -67,7 +67,7 @@ def copies(reference: Reference, made: Made) -> CopyCheck:
     to_train, near_train = nearest(points, train)
     to_test, near_test = nearest(points, test)
     share, chance = _share(reference, to_train, near_train, to_test, near_test, size)
-    closest = np.lexsort((to_train, to_train - to_test))[:CLOSEST]
+    closest = np.lexsort((-to_test, to_train / np.maximum(to_test, 1e-9)))[:CLOSEST]
     pairs = tuple(
         Pair(int(places[k]), int(order[near_train[k]]), float(to_train[k]), float(to_test[k])) for k in closest
     )

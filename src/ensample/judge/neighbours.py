@@ -47,13 +47,23 @@ def _block(
     missing = np.isnan(values)
     if levels is None:
         assert knots is not None
-        rank = np.interp(np.where(missing, 0, values), *knots) if len(knots[0]) else np.zeros(len(values))
+        rank = _rank(np.where(missing, 0, np.clip(values, -1e30, 1e30)), *knots)
         return np.column_stack([np.where(missing, 0.5, rank), missing])
     width = min(len(levels), KEPT_LEVELS) + 1
     code = np.where(missing, width - 1, np.minimum(np.where(missing, 0, values), width - 2)).astype(int)
     out = np.zeros((len(values), width))
     out[np.arange(len(values)), code] = 1
     return out
+
+
+def _rank(values: np.ndarray, known: np.ndarray, middle: np.ndarray) -> np.ndarray:
+    """Mid-rank, 0 to 1 within the range of the training rows and on in the same units outside it."""
+    if not len(known):
+        return np.zeros(len(values))
+    wide = known[np.searchsorted(middle, 0.95).clip(0, len(known) - 1)] - known[np.searchsorted(middle, 0.05)]
+    beyond = np.maximum(values - known[-1], 0) - np.maximum(known[0] - values, 0)
+    outside = beyond / wide if wide > 0 else np.sign(beyond)
+    return np.asarray(np.interp(values, known, middle) + np.clip(outside, -10, 10))
 
 
 def space(reference: Reference) -> Space:

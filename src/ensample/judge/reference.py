@@ -43,7 +43,7 @@ class Reference:
         seed: of every random choice here.
 
     Raises:
-        InputError: fewer than 20 rows on one of the sides.
+        InputError: fewer than 20 rows on one of the sides, or no column to judge.
     """
 
     def __init__(
@@ -71,6 +71,13 @@ class Reference:
         self.train_table, self.test_table, self.schema = train, test, schema
         self.targets, self.sizes, self.seed = targets, sizes or Sizes(), seed
         self.coding = Coding.fit(train, schema)
+        if not self.coding.names:
+            raise InputError(
+                "Judging needs a column that is neither constant nor an identifier.",
+                "schema",
+                f"{len(schema.fields)} columns, all constants or identifiers",
+                "say the kinds of the columns, for example kinds={'name': 'category'}",
+            )
         self.train: Frame = self.coding.frame(train)
         self.test: Frame = self.coding.frame(test)
         self._known: dict[Any, Any] = {}
