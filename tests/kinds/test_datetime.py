@@ -109,7 +109,10 @@ class TestLimits:
         kind = fitted(["25/12/1999", "01/02/2000", "05/02/2000"])
         assert kind.limits(Rule(("25/12/1999", "2000-02-01")), "x") == (((0, 0), (38, 38)),)
         months = fitted(["Jan-2018", "Mar-2019"])
-        assert months.limits(Rule(None, "Feb-2018", "2018-12-31"), "x")[0][0][0] == 1
+        assert months.limits(Rule(None, "2018-01-15", "2018-12-31"), "x") == (((1, 11),),)
+        assert months.limits(Rule(None, "Feb-2018", "2019-01-31"), "x") == (((1, 12),),)
+        with pytest.raises(InputError, match="steps: Jan-2018, Feb-2018"):
+            months.limits(Rule(("2018-01-15",)), "x")
 
     def test_zones_and_times(self):
         moments = [datetime.datetime(2020, 1, day, 12, 30) for day in (1, 2, 9)]

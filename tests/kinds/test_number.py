@@ -13,6 +13,7 @@ from ensample.kinds.base import Rule
 from ensample.kinds.grid import ordered, unordered
 from ensample.kinds.number import Number
 from ensample.kinds.records import ABSENT
+from ensample.kinds.trace import FloatTrace
 
 RNG = np.random.default_rng(0)
 
@@ -40,6 +41,14 @@ def step_of(kind):
 )
 def test_the_step_is_found(values, step):
     assert step_of(fitted(values)) == pytest.approx(step, rel=1e-12)
+
+
+def test_a_step_gets_finer_from_batch_to_batch():
+    trace = FloatTrace(pa.float64())
+    for batch in ([0.5, 1.0, 3.5], [2.0], [0.25, 7.75]):
+        trace.add(pa.array(batch), "x")
+    grid = trace.grid
+    assert (grid.digits, grid.trace.low, grid.trace.high, grid.trace.divisor) == (2, 25, 775, 25)
 
 
 def test_whole_numbers_do_not_speak_for_a_step_of_fifths():
