@@ -79,7 +79,7 @@ class Mixture:
         return None if isinstance(event, Mixed) else "a mixture needs a table of fields"
 
     def start(self, records: Records, seed: int) -> MixtureDistribution:
-        """From clusters of a sample, and if the number of components is free, the best number of them.
+        """From clusters of a sample, refined on it if there is more; the best number of components if that is free.
 
         Raises:
             InputError: there are no records.
@@ -87,9 +87,10 @@ class Mixture:
         if len(records) == 0:
             raise InputError("A mixture needs at least one record.", "the training data", "0 rows", "add rows")
         sample = records.sample(_SAMPLE, seed)
-        if self.components is not None:
-            return self._begin(sample, self.components, seed)
-        return self._chosen(sample, seed)
+        if self.components is None:
+            return self._chosen(sample, seed)
+        current = self._begin(sample, self.components, seed)
+        return self._refined(current, sample) if len(sample) < len(records) else current
 
     def prepare(self, current: MixtureDistribution, batch: Batch) -> Prepared:
         """A batch sorted by what is known in each row, encoded once for all steps."""
@@ -138,15 +139,18 @@ class Mixture:
         held = held if len(held) else learn
         best, most = self._begin(learn, 1, seed), -float("inf")
         for k in LADDER:
-            current = self._begin(learn, k, seed)
-            prepared = self.prepare(current, learn.batch())
-            for _ in range(_TRIAL_STEPS):
-                current = self.update(current, self.summarize_prepared(current, prepared))
+            current = self._refined(self._begin(learn, k, seed), learn)
             score = float(current.log_prob(held.batch()).mean())
             if score <= most:
                 break
             best, most = current, score
         return best
+
+    def _refined(self, current: MixtureDistribution, sample: Records) -> MixtureDistribution:
+        prepared = self.prepare(current, sample.batch())
+        for _ in range(_TRIAL_STEPS):
+            current = self.update(current, self.summarize_prepared(current, prepared))
+        return current
 
 
 def _at_least(name: str, value: float, least: float) -> None:

@@ -12,8 +12,6 @@ import warnings
 from collections.abc import Iterator
 from typing import Any, Protocol, runtime_checkable
 
-import numpy as np
-
 from ensample.errors import Interrupted, TrainingError
 from ensample.families.base import Distribution, Statistics, SummaryFamily
 from ensample.kinds.records import Records
@@ -58,7 +56,7 @@ def fit_by_summaries(family: SummaryFamily, records: Records, seed: int, run: Ru
 
     Arguments:
         family: what learns.
-        records: in memory or memory-mapped; a memory map is read batch by batch in every step.
+        records: in memory or in a file; what `prepare` makes of a batch is kept, up to `KEEP_BYTES` in all.
         seed: of the starting point.
         run: its clock, its folder, its reports. A step is also an epoch.
         batch: rows in one call of `summarize`.
@@ -140,7 +138,7 @@ class _Passes:
     def __init__(self, family: SummaryFamily, records: Records, batch: int) -> None:
         self.family, self.records, self.batch = family, records, batch
         self.prepared: list[Any] = []
-        self.room = KEEP_BYTES if type(records.table) is np.ndarray else 0
+        self.room = KEEP_BYTES
 
     def total(self, current: Distribution) -> Statistics:
         """Statistics of all records, added in their order."""
