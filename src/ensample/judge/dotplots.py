@@ -66,6 +66,8 @@ def track(measure: Measure, floor: Measure | None, ceiling: Measure | None) -> M
     known = [m for m in (floor, ceiling) if m is not None and math.isfinite(m.value)]
     if not math.isfinite(measure.value):
         return picture(wide, 44, measure.name, text(left, y + 4, figure(measure)))
+    if not known:
+        return Markup("")
     across = _scale([measure, *known], left, right)
     out = [tag("line", x1=left, x2=right, y1=y, y2=y, class_="rail")]
     for name, x, anchor, words in _ends(measure, floor, ceiling, across, left, right):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ensample.judge.evaluate import Judgement
+from ensample.judge.measure import Measure
 
 if TYPE_CHECKING:
     from ensample.judge.leaderboard import Leaderboard
@@ -43,7 +44,7 @@ def quality(judgement: Judgement) -> str:
         text = f"A boosted classifier hardly tells its rows from real ones (AUC {derived.value:.2f}, 0.5 is guessing)"
     elif derived.value - plain.value > 0.1:
         text = (
-            f"A boosted classifier {'hardly ' if plain.value < 0.58 else ''}tells its rows from real ones "
+            f"A boosted classifier {_tells(plain)} its rows from real ones "
             f"(AUC {plain.value:.2f}, 0.5 is guessing), but one that is shown relations between columns does "
             f"(AUC {derived.value:.2f})"
         )
@@ -53,6 +54,12 @@ def quality(judgement: Judgement) -> str:
         kept = "all" if useful.value >= 0.995 else f"{max(useful.value, 0):.0%}"
         text += f". A predictor trained on them keeps {kept} of the skill of one trained on real rows"
     return text + "."
+
+
+def _tells(measure: Measure) -> str:
+    if measure.low <= 0.5:
+        return "cannot tell"
+    return "hardly tells" if measure.value < 0.58 else "tells"
 
 
 def copying(judgement: Judgement, ceiling: Judgement | None) -> str:
