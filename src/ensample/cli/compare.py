@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ensample.cli.console import Answer, Console
 from ensample.cli.options import SOURCES, add_learning, add_reading, add_source, names, read
+from ensample.cli.output import check_page
 from ensample.cli.split import split_by
 
 
@@ -33,6 +34,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> Answer:
     """Fit every family within its share of the budget, and rank them."""
+    check_page(args.save)
     import ensample
 
     data = read(args.train, args, console)

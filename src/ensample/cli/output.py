@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ensample.cli.console import Answer
+from ensample.errors import InputError
 
 if TYPE_CHECKING:
     from ensample.data.dataset import Dataset
@@ -34,6 +35,16 @@ def csv_text(data: Dataset) -> str:
         path = Path(folder) / "records.csv"
         data.save(path)
         return path.read_text(encoding="utf-8").removesuffix("\n")
+
+
+def check_page(path: Path | None) -> None:
+    """See that a page can be saved under this name before the work that it is to show.
+
+    Raises:
+        InputError: the name has another ending than .html or .json.
+    """
+    if path is not None and path.suffix not in (".html", ".htm", ".json"):
+        raise InputError("A page is saved as .html or .json.", f"--save {path}", repr(path.suffix), "use one of these")
 
 
 def save_text(path: Path, text: str) -> None:

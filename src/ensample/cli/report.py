@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ensample.cli.console import Answer, Console
 from ensample.cli.options import SOURCES, add_reading, add_seed, read
+from ensample.cli.output import check_page
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -25,6 +26,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> Answer:
     """Judge and write the page."""
+    check_page(args.save)
     import ensample
 
     train = None if args.train is None else read(args.train, args, console)
