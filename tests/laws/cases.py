@@ -132,6 +132,7 @@ CASES = [
             "batch_size": 64,
             "patience": 1,
         },
+        knob_options={"patience": {"learning_rate": 0.05}},  # so that the loss stalls
     ),
     Case(
         "autoregressive",
@@ -144,8 +145,18 @@ CASES = [
     Case(
         "boosted",
         close=0.03,
-        knobs={"rounds": 2, "leaves": 3, "rate": 0.5, "patience": 1, "bins": 2, "rows": 400},
+        knobs={
+            "rounds": 2,
+            "leaves": 3,
+            "rate": 0.5,
+            "patience": 1,
+            "bins": 2,
+            "rows": 400,
+            "inputs": 1,
+            "any_order": True,
+        },
     ),
+    Case("boosted", {"any_order": True}, close=0.05),
 ]
 
 
