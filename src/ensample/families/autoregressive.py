@@ -160,7 +160,7 @@ class Autoregressive:
     layers: int = 2
     bumps: int = 3
     learning_rate: float = 6e-3
-    weight_decay: float = 0.01
+    weight_decay: float = 0.1
     batch_size: int = 256
     patience: int = 15
 
