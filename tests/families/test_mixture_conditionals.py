@@ -132,6 +132,27 @@ def test_limits_against_rejection(covariance, name, known):
             assert stats.ks_2samp(*seen).pvalue > 1e-4
 
 
+def test_the_tighter_limit_is_drawn_first_beside_a_known_number():
+    model = gaussian()
+    limits = [Limit(0, ((-30_000, 5_000),)), Limit(2, ((9_000, 12_000),))]
+    plain = model.draw(evidence(model, 200_000, {1: 12_000}), generator(1))[0]
+    reference = plain.take(limits[0].contains(plain.cells[:, 0]) & limits[1].contains(plain.cells[:, 2]))
+    made = accepted(*model.draw(evidence(model, 40_000, {1: 12_000}), generator(2), limits))
+    assert len(reference) > 1_000
+    for column in (0, 2, 3):
+        assert stats.ks_2samp(reference.cells[:, column], made.cells[:, column]).pvalue > 1e-4
+
+
+def test_the_mean_of_a_number_is_over_the_cases_in_which_it_exists():
+    model = mixed()
+    batch = evidence(model, 60_000, {2: -15_000, 3: 0})
+    drawn = model.draw(batch, generator(4))[0]
+    values, mask = model.expect(batch.take(slice(0, 1)))
+    assert bool(mask[0, 1])
+    cells = drawn.cells[drawn.mask[:, 1], 1].double()
+    assert abs(float(values[0, 1] - cells.mean())) < 5 * float(cells.std()) / len(cells) ** 0.5
+
+
 def test_existence_is_respected():
     model = mixed()
     drawn, weight = model.draw(unknown(5_000, model.event), generator(0))
@@ -174,10 +195,11 @@ def test_limits_do_not_bind_known_coordinates():
 
 @pytest.mark.parametrize("covariance", ["full", "diagonal"])
 @pytest.mark.parametrize("limits", [[], LIMITS["classes"], LIMITS["one"], LIMITS["state and number"]])
-def test_expectations_against_draws(covariance, limits):
+@pytest.mark.parametrize("seen", [0, 1])
+def test_expectations_against_draws(covariance, limits, seen):
     """Means of numbers (where they exist) and most frequent classes of many draws."""
     model = mixed(covariance)
-    known = {3: 1} if all(limit.column != 3 for limit in limits) else {2: 9_000}
+    known = {3: seen} if all(limit.column != 3 for limit in limits) else {2: 9_000}
     batch = evidence(model, 60_000, known)
     drawn = model.draw(batch, generator(3), limits)[0]
     values, mask = model.expect(batch.take(slice(0, 1)), limits)

@@ -83,7 +83,8 @@ def test_threads_do_not_matter():
 
 
 def test_global_settings_are_restored():
-    before = torch.get_num_threads(), torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")  # torch's default
+    before = torch.get_num_threads(), "highest"
     fit_em(clusters(500), *start(clusters(500), "full"), "full", 2, torch.float32)
     with pytest.raises(ZeroDivisionError), kernel_settings():
         raise ZeroDivisionError
