@@ -150,6 +150,16 @@ def test_copies_are_found_and_fresh_rows_are_not_called_copies():
     assert some.closest[0].distance == 0 and some.closest[0].to_test > 0
 
 
+def test_an_exact_copy_is_equal_in_every_column():
+    train, test, fresh = (people(300, s) for s in (0, 1, 2))
+    real = reference(train, test)
+    nearly = fresh
+    for name in ("net", "tax", "gain", "city"):
+        nearly = nearly.set_column(nearly.column_names.index(name), name, train.column(name))
+    assert copies(real, made(real, nearly)).exact.value < 0.02
+    assert copies(real, made(real, train)).exact.value == 1
+
+
 def coarse(seed: int) -> pa.Table:
     return pa.table({c: np.random.default_rng(10 * seed + k).choice(list("abc"), 800) for k, c in enumerate("xyz")})
 
