@@ -10,6 +10,7 @@ from typing import Any
 
 from ensample.data.dataset import Dataset
 from ensample.data.readers import read as read_records
+from ensample.data.samples import PREFIX
 from ensample.data.schema import Schema
 from ensample.errors import CapabilityError, InputError
 from ensample.families import TABLE, Independent
@@ -120,7 +121,7 @@ def resume(out: str | Path, data: Any = None, *, progress: Callable[[Progress], 
         data = plan["source"]
         if not data:
             raise InputError(
-                "A run goes on with its own data.", str(out), "data that came from memory", "pass it as data="
+                "A run goes on with its own data.", str(out), "data that was no file", "name it again (data=, --data)"
             )
     data = data if isinstance(data, Dataset) else read_records(data)
     return fit(
@@ -201,7 +202,6 @@ def _limits(budget: Budget) -> dict[str, str]:
 
 
 def _plan(data: Dataset, codec: TableCodec, family: Family, budget: Budget, seed: int) -> dict[str, Any]:
-    source = data.source if data.source and Path(data.source).exists() else ""
     return {
         "format": RUN_FORMAT,
         "family": family.name,
@@ -210,11 +210,21 @@ def _plan(data: Dataset, codec: TableCodec, family: Family, budget: Budget, seed
         "given": list(codec.given),
         "budget": _limits(budget),
         "seed": seed,
-        "source": source,
+        "source": _lasting(data.source),
         "rows": len(data),
         "first_rows": zlib.crc32(str(data.head(20).to_arrow().to_pydict()).encode()),
         "schema": codec.schema.to_plain(),
     }
+
+
+def _lasting(source: str) -> str:
+    """A source as a run folder keeps it: an absolute path or a bundled sample.
+
+    It is "" for memory and for addresses, which may hold a password.
+    """
+    if source.startswith(PREFIX):
+        return source
+    return str(Path(source).resolve()) if source and Path(source).exists() else ""
 
 
 def _entered(folder: Path, plan: dict[str, Any]) -> Model | None:

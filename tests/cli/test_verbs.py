@@ -288,3 +288,22 @@ def test_a_process_that_tells_an_error_ends_with_its_code(folder):
         done = process_of("fit", "ragged.csv", cwd=folder)
         _, err = done.communicate()
         assert done.returncode == 1 and "line 3" in err and "terminate" not in err
+
+
+def test_a_killed_fit_goes_on_from_its_folder_alone(folder, tmp_path):
+    """Named by a relative path, killed with -9, resumed from another folder."""
+    more = ["--family", "autoregressive", "--budget", "60 steps", "--seed", 1]
+    whole = process_of("fit", "people.csv", *more, "--save", tmp_path / "whole.ens", cwd=folder)
+    assert whole.wait() == 0, whole.stderr.read()
+    killed = process_of("fit", "people.csv", *more, "--out", tmp_path / "run", cwd=folder)
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "run" / "run.json").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    killed.kill()
+    killed.communicate()
+    resumed = process_of("resume", "run", cwd=tmp_path)
+    _, err = resumed.communicate()
+    whole.communicate()
+    assert resumed.returncode == 0, err
+    one, other = en.load(tmp_path / "whole.ens"), en.load(tmp_path / "run" / "model.ens")
+    assert np.array_equal(one.log_prob(folder / "others.csv"), other.log_prob(folder / "others.csv"))

@@ -69,17 +69,21 @@ def run(args: argparse.Namespace, console: Console) -> Answer:
 def add_resume(parser: argparse.ArgumentParser) -> None:
     """The options of `resume`."""
     parser.add_argument("run", type=Path, metavar="RUN", help="run folder of a stopped fit (fit --out RUN)")
-    parser.add_argument("--data", metavar="DATA", help="the same data again, if it has moved or was no file")
+    parser.add_argument(
+        "--data", metavar="DATA", help="the same data again, if it has moved, was no file, or was read with options"
+    )
     parser.add_argument(
         "--save", type=Path, metavar="FILE", help="the model file (default: model.ens in the run folder)"
     )
+    add_reading(parser, kinds=False)
 
 
 def run_resume(args: argparse.Namespace, console: Console) -> Answer:
     """Go on from where a fit was stopped; the result is the one it would have reached."""
     import ensample
 
-    model = ensample.resume(args.run, args.data, progress=console.progress)
+    data = None if args.data is None else read(args.data, args, console)
+    model = ensample.resume(args.run, data, progress=console.progress)
     console.close()
     return saved(model, args.save or args.run / "model.ens")
 
