@@ -151,6 +151,9 @@ def utility(made: pd.DataFrame, test: pd.DataFrame, target: str) -> tuple[str, f
         model = HistGradientBoostingRegressor(random_state=0).fit(a[known], made[target][known])
         return f"R2 {target}", float(r2_score(test[target][there], model.predict(b[there])))
     truth, answer = test[target].astype(str).to_numpy(), made[target].astype(str).to_numpy()
+    classes, counts = np.unique(answer, return_counts=True)
+    frequent = np.isin(answer, classes[counts >= 50])  # boosting of many classes goes astray over a handful of rows
+    a, answer = a[frequent], answer[frequent]
     model = HistGradientBoostingClassifier(random_state=0).fit(a, answer)
     if len(np.unique(truth)) == 2:
         return f"AUC {target}", float(roc_auc_score(truth == model.classes_[1], model.predict_proba(b)[:, 1]))

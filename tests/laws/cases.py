@@ -155,8 +155,9 @@ CASES = [
             "inputs": 1,
             "any_order": True,
         },
+        knob_options={"patience": {"leaves": 2, "rate": 1.0}},
     ),
-    Case("boosted", {"any_order": True}, close=0.05),
+    Case("boosted", {"any_order": True}, close=0.05, consistent=0.1),
 ]
 
 

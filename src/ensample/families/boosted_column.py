@@ -23,7 +23,7 @@ class Column:
     `inputs` [inputs] int64 are the columns of the input matrix that are looked at; `edges` [bins + 1] float64 the
     boundaries between bins, in cells; `shares` [decisions] float64 the log-odds of each decision in the training
     column. A digit starts from these, or where `guided` [digits] is set from the residuals around the first location,
-    and its classifier adds what it knows.
+    and its classifier adds what it knows. A `strict` column was learned with holes in its inputs.
     """
 
     inputs: np.ndarray
@@ -33,6 +33,7 @@ class Column:
     locations: tuple[Location, ...]
     residual: Residual | None
     classifiers: tuple[Classifier, ...]
+    strict: bool = False
 
     @property
     def code(self) -> Digits:
@@ -127,7 +128,7 @@ class Column:
 
     def features(self, x: np.ndarray) -> Features:
         """What the digits of these rows look at."""
-        return Features(x, self.edges, self.locations)
+        return Features(x, self.edges, self.locations, self.strict)
 
     def start(self, level: Level, features: Features, rows: np.ndarray) -> np.ndarray:
         """Starting logit [rows] of a level."""
@@ -145,6 +146,7 @@ class Column:
         """State as tensors; `restore` is the inverse."""
         named = {"inputs": self.inputs, "edges": self.edges, "shares": self.shares, "guided": self.guided}
         state = {name: torch.from_numpy(array) for name, array in named.items()}
+        state["strict"] = torch.tensor(self.strict)
         for i, location in enumerate(self.locations):
             state |= {f"location.{i}.{k}": v for k, v in location.arrays().items()}
         if self.residual is not None:
@@ -160,6 +162,7 @@ class Column:
             tuple(Location.restore(part(arrays, f"location.{i}")) for i in range(count)),
             Residual.restore(arrays["residual"]) if "residual" in arrays else None,
             unpack_all(arrays),
+            bool(arrays["strict"]),
         )
 
 

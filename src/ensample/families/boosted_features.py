@@ -15,12 +15,13 @@ class Features:
     """Features of some rows `x` [rows, inputs] float64, NaN for absent, of a column with bins between `edges`.
 
     Boosting sorts a feature into 255 bins of equal frequency, too coarse for the few rows that lie near a boundary.
-    A copy that is cut off at `NEAR` typical residuals resolves them.
+    A copy that is cut off at `NEAR` typical residuals resolves them. A `strict` location is absent where one of its
+    inputs is.
     """
 
-    def __init__(self, x: np.ndarray, edges: np.ndarray, locations: tuple[Location, ...]) -> None:
+    def __init__(self, x: np.ndarray, edges: np.ndarray, locations: tuple[Location, ...], strict: bool) -> None:
         self.x = x.astype(np.float32)
-        self.around = [(loc.predict(x), loc.warp(edges), NEAR * max(loc.spread, 1e-9)) for loc in locations]
+        self.around = [(_center(loc, x, strict), loc.warp(edges), NEAR * max(loc.spread, 1e-9)) for loc in locations]
 
     def of(self, level: Level, rows: np.ndarray) -> np.ndarray:
         """[rows, features] float32 of one level."""
@@ -41,3 +42,10 @@ class Features:
         edges = np.concatenate([[-np.inf], edges[1:-1], [np.inf]])
         center = center[rows]
         return tuple(edges[end[rows]] - center for end in (level.low, level.middle, level.high))  # type: ignore[return-value]
+
+
+def _center(location: Location, x: np.ndarray, strict: bool) -> np.ndarray:
+    center = location.predict(x)
+    if strict:
+        center[np.isnan(x[:, location.needs]).any(1)] = np.nan
+    return center

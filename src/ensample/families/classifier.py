@@ -105,6 +105,8 @@ def _parameters(growth: Growth) -> dict[str, object]:
         "metric": "binary_logloss",
         "learning_rate": growth.rate,
         "num_leaves": growth.leaves,
+        "min_data_in_leaf": 3,  # counted by weight, of which rows that are all but decided have next to none
+        "min_sum_hessian_in_leaf": 0.3,
         "seed": growth.seed,
         "num_threads": 1,
         "deterministic": True,

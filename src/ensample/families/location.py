@@ -75,14 +75,27 @@ class Location:
         return cls(terms, scales, weights, shift, (float(y.min()), float(y.max())), spread)
 
     @classmethod
-    def best(cls, inputs: np.ndarray, classes: np.ndarray, target: np.ndarray) -> Location:
+    def best(
+        cls, inputs: np.ndarray, classes: np.ndarray, target: np.ndarray, only: np.ndarray | None = None
+    ) -> Location:
         """The sharper of the two scales, judged by the typical residual in cells. Arguments as for `fit`."""
-        plain = cls.fit(inputs, classes, target)
+        plain = cls.fit(inputs, classes, target, only=only)
         if target.min() < 0 or target.max() < 20:
             return plain
-        logarithmic = cls.fit(inputs, classes, target, log=True)
-        slope = float(np.mean(np.log(np.maximum(target - min(target.min(), 0.0), SMALLEST))))
-        return logarithmic if np.log(logarithmic.spread + 1e-9) + slope < np.log(plain.spread + 1e-9) else plain
+        logarithmic = cls.fit(inputs, classes, target, True, only)
+        return min(plain, logarithmic, key=lambda location: location.spread_in_cells(target))
+
+    def spread_in_cells(self, target: np.ndarray) -> float:
+        """Typical residual in cells, for a logarithm at the geometric mean of the target."""
+        if np.isnan(self.log_shift):
+            return self.spread
+        return self.spread * float(np.exp(np.mean(self.warp(target))))
+
+    @property
+    def needs(self) -> np.ndarray:
+        """Number columns that the prediction is made from, ascending."""
+        numbers = self.terms[np.isin(self.terms[:, 0], (VALUE, SQUARE, LOG)), 1]
+        return np.unique(numbers)
 
     def warp(self, cells: np.ndarray) -> np.ndarray:
         """Cells of the target in the scale of the prediction, float64."""

@@ -12,7 +12,7 @@ STEPS = 15
 
 
 def most_telling(x: np.ndarray, classes: np.ndarray, target: np.ndarray, number: bool, most: int) -> np.ndarray:
-    """Columns of x [rows, columns] that tell most about the target [rows], ascending; all where there are few enough.
+    """Columns of x [rows, columns] that tell most about the target [rows], ascending; all where they are few.
 
     Half by mutual information of each alone (Battiti, 1994), half by the gain of splits in a few small regression trees,
     which see what several tell together.
