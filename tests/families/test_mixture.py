@@ -99,6 +99,9 @@ def test_law_6_objective_never_falls(covariance, smoothing):
     family = Mixture(4, covariance, smoothing, tolerance=0.0, steps=30)
     fit_by_summaries(family, mixed_records(), 0, Run(report=lambda progress: seen.append(-progress.loss)))
     assert len(seen) > 10
+    current, batch = family.start(mixed_records(), 0), mixed_records().batch()
+    objective = float(family.summarize(current, batch)["log_prob"]) + family.log_prior(current)
+    assert seen[0] == pytest.approx(objective / len(batch), rel=1e-9)
     assert np.diff(seen).min() > -1e-10
     assert seen[-1] > seen[0] + 0.01
 

@@ -135,11 +135,11 @@ def test_limits_against_rejection(covariance, name, known):
 def test_the_tighter_limit_is_drawn_first_beside_a_known_number():
     model = gaussian()
     limits = [Limit(0, ((-30_000, 5_000),)), Limit(2, ((9_000, 12_000),))]
-    plain = model.draw(evidence(model, 200_000, {1: 12_000}), generator(1))[0]
+    plain = model.draw(evidence(model, 200_000, {3: 25_000}), generator(1))[0]
     reference = plain.take(limits[0].contains(plain.cells[:, 0]) & limits[1].contains(plain.cells[:, 2]))
-    made = accepted(*model.draw(evidence(model, 40_000, {1: 12_000}), generator(2), limits))
+    made = accepted(*model.draw(evidence(model, 40_000, {3: 25_000}), generator(2), limits))
     assert len(reference) > 1_000
-    for column in (0, 2, 3):
+    for column in (0, 1, 2):
         assert stats.ks_2samp(reference.cells[:, column], made.cells[:, column]).pvalue > 1e-4
 
 
