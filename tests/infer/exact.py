@@ -20,8 +20,6 @@ class ExactChain(Chain):
 
     def __init__(self, any_order: bool) -> None:
         self.event, self.any_order = toy_event(), any_order
-        if not any_order:
-            self.guarantees = {**self.guarantees, "draw": "estimate"}
         batch = everything()
         self.records = torch.where(batch.mask, batch.cells, -1)
         keys = list(toy_joint())

@@ -37,6 +37,8 @@ class Distribution(ABC):
     measure: ClassVar[Literal["cells", "density"]] = "cells"
     guarantees: ClassVar[dict[str, Guarantee]] = {}
     storable: ClassVar[bool] = True
+    sees_evidence: bool = True
+    """Whether `draw` looks at all evidence before it draws, so that weights come from limits alone."""
     event: Mixed
     given: Mixed | None
 

@@ -45,6 +45,11 @@ class Chain(Distribution):
     order: Sequence[int] | None = None
     bins: tuple[Bins, ...]
 
+    @property
+    def sees_evidence(self) -> bool:  # type: ignore[override]
+        """A fixed order meets later evidence only after it has drawn."""
+        return self.any_order
+
     @abstractmethod
     def table(self, column: int, seen: Seen) -> Tensor:
         """Log-probabilities [rows, bins] of this span's bins, float64 or float32, each row summing to one."""

@@ -27,7 +27,7 @@ HELD, FEW = 0.08, 1000
 class BackoffTrees(Chain):
     """p(x) = product over spans, in the event's order, of a forest on the given fields and the spans before."""
 
-    guarantees: ClassVar[dict[str, Guarantee]] = {"sample": "exact", "log_prob": "exact", "draw": "exact"}
+    guarantees: ClassVar[dict[str, Guarantee]] = {"sample": "exact", "log_prob": "exact", "draw": "estimate"}
 
     def __init__(self, event: Mixed, given: Mixed | None, bins: tuple[Bins, ...], forests: tuple[Forest, ...]) -> None:
         self.event, self.given, self.bins, self.forests = event, given, bins, forests

@@ -28,14 +28,14 @@ AVERAGED = 50
 def fill(distribution: Distribution, batch: Batch, limits: Sequence[Limit], generator: Generator) -> Batch:
     """One completed record for each row; known coordinates unchanged. See `Draws.draw` for limits.
 
-    Where the family's draws are exact up to the limits, rejection makes them exact; elsewhere (a fixed-order chain with
-    evidence after the hole) each row takes one of `PARTICLES` weighted proposals (Rubin 1987).
+    Where draws see all evidence, rejection by what the limits weigh makes them exact; elsewhere (a fixed-order chain
+    with evidence after the hole) each row takes one of `PARTICLES` weighted proposals (Rubin 1987).
 
     Raises:
         InputError: some rows cannot be completed by this family at all (it says which).
     """
     parts = []
-    exact = distribution.guarantees.get("draw") == "exact"
+    exact = distribution.sees_evidence
     step = ROWS_AT_ONCE if exact else ROWS_AT_ONCE // PARTICLES
     for start in range(0, len(batch), step):
         piece = batch.take(slice(start, start + step))

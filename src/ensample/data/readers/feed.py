@@ -186,9 +186,9 @@ def _one(column: pa.Array | pa.ChunkedArray) -> pa.Array:
 
 
 def machine_share() -> int:
-    """A quarter of the memory that this process may use, in bytes."""
+    """What a table may take before it streams: a quarter of the memory of this process, at most 1 GiB."""
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 8 * 2**30
     limit = Path("/sys/fs/cgroup/memory.max")
     if limit.exists() and (text := limit.read_text().strip()).isdigit():
         total = min(total, int(text))
-    return total // 4
+    return min(total // 4, 2**30)
