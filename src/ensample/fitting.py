@@ -186,7 +186,7 @@ def _check(data: Dataset, codec: TableCodec, family: Family) -> None:
 def _learned(data: Dataset, codec: TableCodec, family: Family, seed: int, run: Run) -> Model:
     records = codec.encode(data)
     if len(codec.event) == 0:  # only constants and identifiers: nothing to learn, and the codec makes them
-        family = Independent()
+        family = as_family(Independent.name)
     distribution = learn(family, records, seed, run)
     facts = {
         "rows": len(records),

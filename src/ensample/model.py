@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping
-from functools import update_wrapper
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, Literal, ParamSpec, TypeVar
 
 import numpy as np
@@ -47,7 +46,7 @@ class verb(Generic[P, R]):
 
     def __init__(self, function: Callable[Concatenate[Model, P], R]) -> None:
         self.function = function
-        update_wrapper(self, function)
+        self.__doc__ = function.__doc__
 
     def __get__(self, model: Model | None, owner: type | None = None) -> Callable[P, R]:
         name = self.function.__name__

@@ -31,10 +31,7 @@ class ExactChain(Chain):
 
     def table(self, column: int, seen: Seen) -> Tensor:
         agrees = (seen.cells[:, None] == self.records) | ~seen.known[:, None]
-        if column != 2:
-            exists = torch.ones(len(self.records), dtype=torch.bool)
-        else:
-            exists = self.records[:, 2] >= 0
+        exists = torch.ones(len(self.records), dtype=torch.bool) if column != 2 else self.records[:, 2] >= 0
         weight = agrees.all(2) * self.p * exists
         out = torch.zeros(len(seen.cells), len(self.bins[column]), dtype=torch.float64)
         out.index_add_(1, self.records[:, column].clamp(min=0), weight)

@@ -10,7 +10,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from ensample.events import Batch, Mixed
-from ensample.families.base import Guarantee, Player
+from ensample.families.base import Distribution, Guarantee, Player
 from ensample.families.bins import Bins, fit_all
 from ensample.families.cells import Reader
 from ensample.families.chain import Chain, Seen
@@ -165,7 +165,7 @@ class Autoregressive:
     patience: int = 15
 
     name: ClassVar[str] = "autoregressive"
-    distribution: ClassVar[type[AutoregressiveColumns]] = AutoregressiveColumns
+    distribution: ClassVar[type[Distribution]] = AutoregressiveColumns
 
     def refuses(self, event: Mixed, given: Mixed | None) -> str | None:
         """Accepts every mixed event."""

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ensample.events import Mixed
-from ensample.families.base import Guarantee
+from ensample.families.base import Distribution, Guarantee
 from ensample.families.bins import Bins, fit_all
 from ensample.families.chain import Chain, Seen
 from ensample.kinds.records import ABSENT, Records
@@ -51,7 +51,7 @@ class Independent:
     bins: int = 256
 
     name: ClassVar[str] = "independent"
-    distribution: ClassVar[type[IndependentColumns]] = IndependentColumns
+    distribution: ClassVar[type[Distribution]] = IndependentColumns
 
     def refuses(self, event: Mixed, given: Mixed | None) -> str | None:
         """Accepts every mixed event; given fields are ignored."""

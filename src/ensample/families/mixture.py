@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ensample.errors import InputError
 from ensample.events import Batch, Mixed
-from ensample.families.base import Statistics
+from ensample.families.base import Distribution, Statistics
 from ensample.families.mixture_components import (
     Components,
     Layout,
@@ -64,7 +64,7 @@ class Mixture:
     steps: int = 200
 
     name: ClassVar[str] = "mixture"
-    distribution: ClassVar[type[MixtureDistribution]] = MixtureDistribution
+    distribution: ClassVar[type[Distribution]] = MixtureDistribution
 
     def __post_init__(self) -> None:
         structure_named(self.covariance)

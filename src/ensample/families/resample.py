@@ -110,7 +110,7 @@ class Resample:
     """
 
     name: ClassVar[str] = "resample"
-    distribution: ClassVar[type[TrainingRows]] = TrainingRows
+    distribution: ClassVar[type[Distribution]] = TrainingRows
 
     def refuses(self, event: Mixed, given: Mixed | None) -> str | None:
         """Accepts every mixed event, and any given fields."""

@@ -10,7 +10,7 @@ import torch
 from torch import Generator, Tensor
 
 from ensample.events import Continuous, Discrete, Mixed
-from ensample.families.base import Guarantee
+from ensample.families.base import Distribution, Guarantee
 from ensample.families.bins import Bins, fit_all
 from ensample.families.chain import Chain, Seen
 from ensample.families.forest import Forest, Look
@@ -72,7 +72,7 @@ class Trees:
     bins: int = 256
 
     name: ClassVar[str] = "trees"
-    distribution: ClassVar[type[BackoffTrees]] = BackoffTrees
+    distribution: ClassVar[type[Distribution]] = BackoffTrees
 
     def __post_init__(self) -> None:
         if min(self.trees, self.leaf, self.bins) < 1:
