@@ -60,7 +60,7 @@ class Scores(Protocol):
     """Has a likelihood."""
 
     def log_prob(self, batch: Batch) -> Tensor:
-        """Log-probability (or log-density, see `measure`) of each row, float64 [rows]; unset coordinates integrated out."""
+        """Log-probability (or log-density, see `measure`), float64 [rows]; unset coordinates are integrated out."""
         ...
 
 
@@ -84,7 +84,7 @@ class Expects(Protocol):
     """Knows conditional means and modes in closed form."""
 
     def expect(self, batch: Batch, limits: Sequence[Limit] = ()) -> tuple[Tensor, Tensor]:
-        """Conditional mean (Continuous spans, as cell positions) or most probable class (Discrete) of unset coordinates.
+        """Conditional mean (Continuous, as cell positions) or most probable class (Discrete) of unset coordinates.
 
         Returns values [rows, spans] float64 (known coordinates repeated) and the mask of what exists in that answer.
         """

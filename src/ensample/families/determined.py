@@ -13,13 +13,13 @@ from ensample.families.inputs import Inputs
 from ensample.families.location import Location
 
 SHARP = 0.4
-"""Typical residual, in cells, of a column that the others determine: a rounded function leaves 0.25, and some error of the regression."""
+"""Typical residual, in cells, of a column that the others determine: rounding leaves 0.25, the regression some more."""
 LOOKED_AT = 4_000
 """Rows that the search looks at."""
 
 
 def learned_order(inputs: Inputs, matrix: np.ndarray) -> np.ndarray:
-    """Spans of the event in the order of prediction: as they come, determined ones last. [spans] int64
+    """Spans of the event in the order of prediction: as they come, determined ones last; [spans] int64.
 
     Among columns that determine each other the one with the largest residual is the rounded output: the residual of
     an inverse is smaller by the slope of the function.

@@ -36,7 +36,8 @@ def read(
         missing: the texts that mean a missing value, in every column; None for the rule of `data/missing.py`.
         encoding: of a CSV or TSV file.
         delimiter: of a CSV file; None to tell it from the line of names.
-        limit: bytes of raw cells that are held at most; a larger source streams. None for a quarter of the memory, at most 1 GiB.
+        limit: bytes of raw cells that are held at most; a larger source streams. None for a quarter of the memory, at
+            most 1 GiB.
 
     Raises:
         InputError: the records do not make a table; the message says where and how to repair it.
