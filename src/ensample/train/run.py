@@ -30,7 +30,8 @@ class Run:
     """What an engine needs besides the family and the records.
 
     `folder` None means that nothing is kept. `keep` stores a part (atomically), `kept` gives it back in a later
-    process: a part is whole or absent. `report` receives `Progress`; it may raise KeyboardInterrupt, which ends the run early.
+    process: a part is whole or absent. `report` receives `Progress`; it may raise KeyboardInterrupt, which ends the
+    run early.
     """
 
     clock: Clock = field(default_factory=lambda: Clock(Budget()))
