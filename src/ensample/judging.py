@@ -40,7 +40,7 @@ def compare(
         test: rows held out, with the same fields.
         families: "all", one name, or several names and family objects. The floor (independent columns) and the ceiling
             (the training rows themselves) always stand beside them.
-        budget: for all of them together.
+        budget: for all fits together; judging is not counted.
         seed: of fitting, sampling and judging.
         targets: fields to predict when usefulness is measured; chosen if None.
         progress: called with each `Progress` report.

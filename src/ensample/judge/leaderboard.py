@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -177,7 +178,7 @@ def compare(
         families: family objects by the name to show. One called "independent" is the floor, one called "resample" the
             ceiling; where they are missing, shuffled columns and plain training rows stand in.
         fit: how to fit one of them.
-        budget: for all of them together; seconds that one leaves go to the others.
+        budget: for all fits together; seconds that one leaves go to the others. Judging is not counted.
         seed: of everything.
         targets: columns to predict in the usefulness measure.
         sizes: most rows that each measure looks at.
@@ -192,12 +193,14 @@ def compare(
         )
     tables = (bounded(train, MOST_TRAIN, seed), bounded(test, MOST_TEST, seed))
     reference = Reference(*tables, train.schema, targets=targets, sizes=sizes, seed=seed)
-    budget, began, entries = Budget.parse(budget), time.monotonic(), []
+    budget, spent, entries = Budget.parse(budget), 0.0, []
     for done, (name, family) in enumerate(families.items()):
         if progress is not None:
             progress(f"{name}: fit, sample, judge", done / len(families))
-        left = max(budget.seconds - (time.monotonic() - began), 1.0) / (len(families) - done)
-        entries.append(_entry(name, family, fit, train, reference, replace(budget, seconds=left), seed))
+        left = max(budget.seconds - spent, 1.0) / (len(families) - done)
+        entry = _entry(name, family, fit, train, reference, replace(budget, seconds=left), seed)
+        spent += 0.0 if math.isnan(entry.fit_seconds) else entry.fit_seconds
+        entries.append(entry)
     if not any(e.role == "floor" and e.judgement for e in entries):
         entries = [Entry("shuffled columns", "floor", judge(reference, floor(reference, MADE))), *entries]
     if not any(e.role == "ceiling" and e.judgement for e in entries):
