@@ -72,7 +72,7 @@ def diamonds() -> Table:
 
 
 def adult() -> Table:
-    frame = pd.read_csv(DATA / "adult.csv.xz")
+    frame = pd.read_csv(DATA / "adult.csv.xz", na_values="?")
     train = frame["split"] == "train"
     frame = frame.drop(columns="split")
     return Table(

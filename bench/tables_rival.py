@@ -39,8 +39,13 @@ def gaussian_copula(train: pd.DataFrame, rows: int) -> tuple[Callable[[], object
     from sdv.metadata import Metadata
     from sdv.single_table import GaussianCopulaSynthesizer
 
-    model = GaussianCopulaSynthesizer(Metadata.detect_from_dataframe(train))
-    return lambda: model.fit(train), lambda: model.sample(rows)
+    model = GaussianCopulaSynthesizer(Metadata.detect_from_dataframes({"table": train}))
+
+    def sample() -> pd.DataFrame:
+        made = model.sample(rows)
+        return made["table"] if isinstance(made, dict) else made
+
+    return lambda: model.fit({"table": train}), sample
 
 
 RIVALS = {"mostlyai": mostlyai, "arfpy": arfpy, "gaussian-copula": gaussian_copula}

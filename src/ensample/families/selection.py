@@ -14,8 +14,8 @@ STEPS = 15
 def most_telling(x: np.ndarray, classes: np.ndarray, target: np.ndarray, number: bool, most: int) -> np.ndarray:
     """Columns of x [rows, columns] that tell most about the target [rows], ascending; all where they are few.
 
-    Half by mutual information of each alone (Battiti, 1994), half by the gain of splits in a few small regression trees,
-    which see what several tell together.
+    Half by mutual information of each alone (Battiti, 1994), half by the gain of splits in a few small regression trees
+    (which see what several tell together).
     """
     if x.shape[1] <= most:
         return np.arange(x.shape[1])
