@@ -10,7 +10,7 @@ import torch
 from torch import Generator, Tensor
 
 from ensample.events import Mixed
-from ensample.families.base import Guarantee
+from ensample.families.base import Distribution, Guarantee
 from ensample.families.bins import Bins, fit_all
 from ensample.families.boosted_column import Column
 from ensample.families.boosted_fit import Target, fit_column
@@ -132,7 +132,7 @@ class Boosted:
     any_order: bool = False
 
     name: ClassVar[str] = "boosted"
-    distribution: ClassVar[type[BoostedDigits]] = BoostedDigits
+    distribution: ClassVar[type[Distribution]] = BoostedDigits
 
     def refuses(self, event: Mixed, given: Mixed | None) -> str | None:
         """Accepts every mixed event."""
