@@ -90,7 +90,7 @@ def rival(task: Task, x: np.ndarray, threads: int) -> tuple[np.ndarray, np.ndarr
 def ours(task: Task, x: np.ndarray, threads: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     import torch
 
-    from ensample.families.mixture_em import fit_em
+    from ensample.families.mixture.em import fit_em
 
     dtype = torch.float32 if x.dtype == np.float32 else torch.float64
     fit = fit_em(x, *task.start(x), task.covariance, task.iterations, dtype, threads=threads)
@@ -122,7 +122,7 @@ def _import_rival() -> None:
 
 
 def _import_ours() -> None:
-    import ensample.families.mixture_em  # noqa: F401
+    import ensample.families.mixture.em  # noqa: F401
 
 
 def main(task: Task, script: str) -> None:

@@ -86,7 +86,9 @@ def test_conditions_are_met(model):
     where = {"age": (30, 40), "sex": ["Male", "Female"], "gain": 0}
     made = model.sample(200, where=where, seed=3).to_pandas()
     assert len(made) == 200
-    assert made["age"].between(30, 40).all() and made["sex"].isin(["Male", "Female"]).all() and (made["gain"] == 0).all()
+    assert (
+        made["age"].between(30, 40).all() and made["sex"].isin(["Male", "Female"]).all() and (made["gain"] == 0).all()
+    )
 
 
 @pytest.mark.parametrize(

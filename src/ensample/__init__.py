@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ensample import errors, families
+    from ensample.budget import Budget
     from ensample.data.dataset import Dataset
     from ensample.data.samples import load as sample_data
     from ensample.data.schema import Schema
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from ensample.judging import compare
     from ensample.model import Model
     from ensample.modelfile import load
-    from ensample.train.budget import Budget
 
 __version__ = "0.1.0"
 
@@ -36,7 +36,7 @@ _HOME = {
     "Model": "model.Model",
     "Dataset": "data.dataset.Dataset",
     "Schema": "data.schema.Schema",
-    "Budget": "train.budget.Budget",
+    "Budget": "budget.Budget",
 }
 """Public name -> where it is defined."""
 

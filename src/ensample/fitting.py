@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from ensample.budget import Budget, Clock
 from ensample.data.dataset import Dataset
 from ensample.data.readers import read as read_records
 from ensample.data.samples import PREFIX
@@ -19,10 +20,9 @@ from ensample.kinds import guess, schema_from_plain
 from ensample.kinds.codec import TableCodec
 from ensample.model import Model
 from ensample.modelfile import load, save
+from ensample.run import Progress, Run
 from ensample.storage import read_json, write_json
 from ensample.train import learn
-from ensample.train.budget import Budget, Clock
-from ensample.train.run import Progress, Run
 
 DEFAULT_FAMILY = "boosted"
 """What `family=None` means on a table."""

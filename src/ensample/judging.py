@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ensample.budget import Budget
 from ensample.data.dataset import Dataset
 from ensample.families import TABLE
 from ensample.families.base import Family
@@ -19,8 +20,7 @@ from ensample.judge.report import Report
 from ensample.judge.report import report as judged_report
 from ensample.kinds import guess
 from ensample.model import Model
-from ensample.train.budget import Budget
-from ensample.train.run import Progress
+from ensample.run import Progress
 
 
 def compare(

@@ -9,7 +9,7 @@ import json
 import numpy as np
 
 from ensample.cli.console import Console, duration, progress_line, to_json
-from ensample.train.run import Progress
+from ensample.run import Progress
 
 
 class Terminal(io.StringIO):

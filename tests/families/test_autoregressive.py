@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 import torch
 
+from ensample.budget import Budget, Clock
 from ensample.events import Batch, Continuous, Discrete, Lattice, Limit, Mixed, Span, unknown
-from ensample.families.autoregressive import BLOCK, Autoregressive
+from ensample.families.autoregressive.cells import Reader
+from ensample.families.autoregressive.family import BLOCK, Autoregressive
+from ensample.families.autoregressive.orders import Orders, standing
 from ensample.families.bins import fit_all
-from ensample.families.cells import Reader
-from ensample.families.random_orders import Orders, standing
 from ensample.kinds.records import ABSENT, Records
+from ensample.run import Run
 from ensample.train import learn
-from ensample.train.budget import Budget, Clock
-from ensample.train.run import Run
 
 EVENT = Mixed(
     (

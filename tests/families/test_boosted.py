@@ -6,13 +6,13 @@ import torch
 from scipy import stats
 from tests.laws.cases import generator
 
+from ensample.budget import Budget, Clock
 from ensample.events import Batch, Continuous, Discrete, Lattice, Limit, Mixed, Span, unknown
-from ensample.families.boosted import Boosted
+from ensample.families.boosted.digits import Digits
+from ensample.families.boosted.family import Boosted
 from ensample.families.chain import Seen
-from ensample.families.digits import Digits
 from ensample.kinds.records import ABSENT, Records
-from ensample.train.budget import Budget, Clock
-from ensample.train.run import Run
+from ensample.run import Run
 
 FAST = Boosted(rounds=15, leaves=7)
 EVENT = Mixed(

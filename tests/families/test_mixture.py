@@ -11,12 +11,12 @@ from scipy import stats
 
 from ensample.errors import InputError
 from ensample.events import Batch, Continuous, Discrete, Lattice, Mixed, Span
-from ensample.families.mixture import Mixture
-from ensample.families.mixture_components import Components
-from ensample.families.mixture_covariance import STRUCTURES
-from ensample.families.mixture_model import MixtureDistribution
+from ensample.families.mixture.components import Components
+from ensample.families.mixture.covariance import STRUCTURES
+from ensample.families.mixture.family import Mixture
+from ensample.families.mixture.model import MixtureDistribution
 from ensample.kinds.records import ABSENT, Records
-from ensample.train.run import Run
+from ensample.run import Run
 from ensample.train.summaries import fit_by_summaries
 
 FINE = Lattice(-100_000, 100_000, shift=0.0, scale=10_000.0)

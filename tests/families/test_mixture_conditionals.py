@@ -8,9 +8,9 @@ import torch
 from scipy import stats
 
 from ensample.events import Batch, Continuous, Discrete, Lattice, Limit, Mixed, Span, unknown
-from ensample.families.mixture_components import Components
-from ensample.families.mixture_covariance import STRUCTURES
-from ensample.families.mixture_model import MixtureDistribution
+from ensample.families.mixture.components import Components
+from ensample.families.mixture.covariance import STRUCTURES
+from ensample.families.mixture.model import MixtureDistribution
 
 FINE = Lattice(-100_000, 100_000, shift=0.0, scale=10_000.0)
 WARPED = Lattice(-100_000, 100_000, shift=1_000.0, scale=10_000.0, center=500.0, knee=8_000.0)

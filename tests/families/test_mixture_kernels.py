@@ -11,9 +11,9 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
 from ensample.errors import InputError
-from ensample.families.mixture_covariance import STRUCTURES
-from ensample.families.mixture_em import fit_em
-from ensample.families.mixture_kernels import BLOCK, TRUSTED, Rows, accumulate, kernel_settings
+from ensample.families.mixture.covariance import STRUCTURES
+from ensample.families.mixture.em import fit_em
+from ensample.families.mixture.kernels import BLOCK, TRUSTED, Rows, accumulate, kernel_settings
 
 SKLEARN = {"full": "full", "tied": "tied", "diagonal": "diag", "spherical": "spherical"}
 K = 3

@@ -11,7 +11,7 @@ from ensample.events import Batch, Discrete, Limit, Mixed, Span, unknown
 from ensample.families import Resample
 from ensample.families.base import Scores
 from ensample.kinds.records import ABSENT, Records
-from ensample.train.run import Run
+from ensample.run import Run
 
 FALSE_ALARM = 1e-4
 

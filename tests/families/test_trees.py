@@ -7,16 +7,16 @@ from scipy import stats
 from sklearn.tree import DecisionTreeClassifier
 from tests.laws.cases import generator
 
+from ensample.budget import Budget, Clock
 from ensample.events import Batch, Continuous, Discrete, Lattice, Mixed, Span
 from ensample.families import Trees
-from ensample.families.bump import Bump, leaf_moments
-from ensample.families.forest import chosen
-from ensample.families.forest_fit import STRENGTHS
-from ensample.families.leaves import Leaves, path_shares, summed, tally
-from ensample.families.partition import Partition, classed, numbered
+from ensample.families.trees.bump import Bump, leaf_moments
+from ensample.families.trees.forest import chosen
+from ensample.families.trees.forest_fit import STRENGTHS
+from ensample.families.trees.leaves import Leaves, path_shares, summed, tally
+from ensample.families.trees.partition import Partition, classed, numbered
 from ensample.kinds.records import ABSENT, Records
-from ensample.train.budget import Budget, Clock
-from ensample.train.run import Run
+from ensample.run import Run
 
 FALSE_ALARM = 1e-4
 

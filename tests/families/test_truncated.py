@@ -8,7 +8,7 @@ import torch
 from scipy import stats
 
 from ensample.events import Lattice
-from ensample.families.truncated import Cut, expected_position
+from ensample.families.mixture.truncated import Cut, expected_position
 
 INTERVALS = [(-1.0, 2.0), (0.5, 0.6), (5.0, 7.0), (20.0, 21.0), (-40.0, -38.0), (-np.inf, 1.0), (2.0, np.inf)]
 

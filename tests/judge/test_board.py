@@ -6,13 +6,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from ensample.budget import Budget
 from ensample.data.dataset import Dataset
 from ensample.errors import CapabilityError, InputError
 from ensample.judge.doctor import check_data, check_model
 from ensample.judge.evaluate import judge
 from ensample.judge.leaderboard import bounded, compare
 from ensample.judge.report import report
-from ensample.train.budget import Budget
 from tests.judge.tables import SMALL, made, people, reference, schema_of, shuffled
 
 

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from ensample.budget import Budget, Clock
 from ensample.events import Batch, Continuous, Discrete, Lattice, Mixed, Span
 from ensample.families import TABLE
 from ensample.kinds.records import ABSENT, Records
+from ensample.run import Run
 from ensample.train import learn
-from ensample.train.budget import Budget, Clock
-from ensample.train.run import Run
 
 ROWS = 3_000
 

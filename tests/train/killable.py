@@ -6,11 +6,11 @@ import sys
 import time
 from pathlib import Path
 
+from ensample.budget import Budget, Clock
 from ensample.errors import Interrupted
+from ensample.run import Progress, Run
 from ensample.storage import write_arrays
-from ensample.train.budget import Budget, Clock
 from ensample.train.gradients import fit_by_gradients
-from ensample.train.run import Progress, Run
 from tests.train.toys import Toy, records
 
 

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 
+from ensample.budget import Budget, Clock
 from ensample.errors import TrainingError
 from ensample.families.base import Player
+from ensample.run import Run
 from ensample.train import learn
-from ensample.train.budget import Budget, Clock
 from ensample.train.gradients import WINDOW, Loop, Options, Order, fit_by_gradients
 from ensample.train.guards import LOWER, SETBACKS
-from ensample.train.run import Run
 from tests.train.toys import Toy, ToyNet, records
 
 

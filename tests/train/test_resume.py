@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from ensample.budget import Budget, Clock
 from ensample.errors import Interrupted
+from ensample.run import Run
 from ensample.storage import read_arrays
-from ensample.train.budget import Budget, Clock
 from ensample.train.gradients import WINDOW, fit_by_gradients
-from ensample.train.run import Run
 from tests.train.killable import main
 from tests.train.toys import Toy, records
 

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import torch
 
+from ensample.budget import Budget, Clock
 from ensample.errors import Interrupted, TrainingError
 from ensample.events import Batch, Continuous, Discrete, Lattice, Mixed, Span
 from ensample.families.base import SummaryFamily
-from ensample.families.mixture import Mixture
+from ensample.families.mixture.family import Mixture
 from ensample.kinds.records import ABSENT, Records
-from ensample.train.budget import Budget, Clock
-from ensample.train.run import Progress, Run
+from ensample.run import Progress, Run
 from ensample.train.summaries import PART, Penalised, Prepares, fit_by_summaries
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
-    from ensample.train.run import Progress
+    from ensample.run import Progress
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def progress_line(progress: Progress) -> str:
     """One line, at most 79 characters: stage, share done, loss, rate and time left.
 
     Example:
-        >>> from ensample.train.run import Progress
+        >>> from ensample.run import Progress
         >>> progress_line(Progress("boosted", 0.5, loss=27.31, rate=1234.0, left=61.0))
         'boosted  50 %  loss 27.3100 nats  1,234 records/s  1m01s left'
     """

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from ensample.families.autoregressive import Autoregressive
+from ensample.families.autoregressive.family import Autoregressive
 from ensample.families.base import Family
-from ensample.families.boosted import Boosted
+from ensample.families.boosted.family import Boosted
 from ensample.families.independent import Independent
-from ensample.families.mixture import Mixture
+from ensample.families.mixture.family import Mixture
 from ensample.families.resample import Resample
-from ensample.families.trees import Trees
+from ensample.families.trees.family import Trees
 
 TABLE: dict[str, type[Family]] = {
     family.name: family for family in (Independent, Boosted, Autoregressive, Mixture, Resample, Trees)

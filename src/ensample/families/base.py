@@ -21,7 +21,7 @@ from ensample.events import Batch, Limit, Mixed
 from ensample.kinds.records import Records
 
 if TYPE_CHECKING:
-    from ensample.train.run import Run
+    from ensample.run import Run
 
 Guarantee = Literal["exact", "bound", "estimate"]
 

@@ -14,7 +14,7 @@ from ensample.families.base import Distribution, Guarantee
 from ensample.families.bins import Bins, fit_all
 from ensample.families.chain import Chain, Seen
 from ensample.kinds.records import ABSENT, Records
-from ensample.train.run import Run
+from ensample.run import Run
 
 
 class IndependentColumns(Chain):

@@ -40,11 +40,12 @@ class Inputs:
         table = records.table
         if records.given_table is not None:
             table = np.concatenate([records.given_table, table], 1)
-        return np.where(table == ABSENT, np.nan, table) - self.zeros
+        out: np.ndarray = np.where(table == ABSENT, np.nan, table) - self.zeros
+        return out
 
     def matrix(self, seen: Seen, columns: np.ndarray) -> np.ndarray:
         """These columns of what is seen, cells counted from 0, NaN where unknown. [rows, columns] float64."""
-        out = np.empty((len(seen.cells), len(columns)))
+        out: np.ndarray = np.empty((len(seen.cells), len(columns)))
         for i, j in enumerate((columns - self.offset).tolist()):
             if j >= 0:
                 out[:, i] = np.where(seen.known[:, j].numpy(), seen.cells[:, j].numpy(), np.nan)
@@ -52,4 +53,5 @@ class Inputs:
                 assert seen.cond is not None
                 j += self.offset
                 out[:, i] = np.where(seen.cond.mask[:, j].numpy(), seen.cond.cells[:, j].numpy(), np.nan)
-        return out - self.zeros[columns]
+        out -= self.zeros[columns]
+        return out

@@ -14,7 +14,7 @@ from ensample.errors import CapabilityError
 from ensample.events import Batch, Limit, Mixed, unknown
 from ensample.families.base import Distribution, Guarantee
 from ensample.kinds.records import ABSENT, Records
-from ensample.train.run import Run
+from ensample.run import Run
 
 
 class TrainingRows(Distribution):

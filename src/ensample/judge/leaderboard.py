@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import numpy as np
 import pyarrow as pa
 
+from ensample.budget import Budget
 from ensample.errors import EnsampleError, InputError
 from ensample.judge.doctor import Finding, check_data, check_model
 from ensample.judge.evaluate import Judgement, ceiling, floor, judge
 from ensample.judge.reference import Reference, Sizes
 from ensample.judge.verdict import verdict
 from ensample.storage import write_json
-from ensample.train.budget import Budget
 
 if TYPE_CHECKING:
     from ensample.data.dataset import Dataset

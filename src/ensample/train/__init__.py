@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ensample.families.base import DirectFamily, Distribution, Family, GradientFamily, SummaryFamily
 from ensample.kinds.records import Records
-from ensample.train.run import Run
+from ensample.run import Run
 
 __all__ = ["learn"]
 

@@ -17,16 +17,16 @@ import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 
+from ensample.budget import Clock
 from ensample.errors import Interrupted
 from ensample.events import Batch
 from ensample.families.base import GradientFamily, Player
 from ensample.kinds.records import Records
+from ensample.run import Progress, Run
 from ensample.train.average import assign
-from ensample.train.budget import Clock
 from ensample.train.checkpoint import Learner
 from ensample.train.guards import LOWER, SETBACKS, gave_up
 from ensample.train.machine import careful_products, machine, threads_for
-from ensample.train.run import Progress, Run
 
 WINDOW = 20
 """Steps between two looks at the losses (one host synchronisation), and the least between two checkpoints."""

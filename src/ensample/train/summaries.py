@@ -12,11 +12,11 @@ import warnings
 from collections.abc import Iterator
 from typing import Any, Protocol, runtime_checkable
 
+from ensample.budget import Clock
 from ensample.errors import Interrupted, TrainingError
 from ensample.families.base import Distribution, Statistics, SummaryFamily
 from ensample.kinds.records import Records
-from ensample.train.budget import Clock
-from ensample.train.run import Progress, Run
+from ensample.run import Progress, Run
 
 PART = "summaries"
 """Name of the part of a run that holds the state after the last whole step."""

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from ensample.events import Batch, Continuous, Discrete, Limit
-from ensample.families.mixture_components import joint_log_density
-from ensample.families.truncated import Cut
+from ensample.families.mixture.components import joint_log_density
+from ensample.families.mixture.truncated import Cut
 
 if TYPE_CHECKING:
-    from ensample.families.mixture_model import MixtureDistribution
+    from ensample.families.mixture.model import MixtureDistribution
 
 
 class Evidence:

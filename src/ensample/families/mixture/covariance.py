@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ensample.errors import InputError
-from ensample.families.mixture_forms import Axis, Dense, Form
+from ensample.families.mixture.forms import Axis, Dense, Form
 
 
 @dataclass(frozen=True)

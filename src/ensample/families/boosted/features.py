@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ensample.families.digits import Level
+from ensample.families.boosted.digits import Level
 from ensample.families.location import Location
 
 NEAR = 6.0
@@ -41,7 +41,8 @@ class Features:
         center, edges, _ = self.around[0]
         edges = np.concatenate([[-np.inf], edges[1:-1], [np.inf]])
         center = center[rows]
-        return tuple(edges[end[rows]] - center for end in (level.low, level.middle, level.high))  # type: ignore[return-value]
+        low, middle, high = (edges[end[rows]] - center for end in (level.low, level.middle, level.high))
+        return low, middle, high
 
 
 def _center(location: Location, x: np.ndarray, strict: bool) -> np.ndarray:

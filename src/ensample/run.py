@@ -10,8 +10,8 @@ from typing import Any
 
 from torch import Tensor
 
+from ensample.budget import Budget, Clock
 from ensample.storage import read_arrays, write_arrays
-from ensample.train.budget import Budget, Clock
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from ensample.events import Batch, Continuous, Discrete, Mixed
 from ensample.families.base import Statistics
-from ensample.families.mixture_covariance import Covariance, Moments
-from ensample.families.mixture_kernels import Rows, accumulate, kernel_settings
+from ensample.families.mixture.covariance import Covariance, Moments
+from ensample.families.mixture.kernels import Rows, accumulate, kernel_settings
 from ensample.kinds.base import shifted
 
 SMALL = 8192

@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ensample.families.boosted_features import Features
-from ensample.families.classifier import Classifier, pack_all, unpack_all
-from ensample.families.digits import Digits, Level
+from ensample.families.boosted.classifier import Classifier, pack_all, unpack_all
+from ensample.families.boosted.digits import Digits, Level
+from ensample.families.boosted.features import Features
+from ensample.families.boosted.residual import Residual
 from ensample.families.independent import part
 from ensample.families.location import Location
-from ensample.families.residual import Residual
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,8 @@ class Column:
     def logit(self, level: Level, features: Features, rows: np.ndarray, threads: int) -> np.ndarray:
         """Log-odds [rows] of the upper half."""
         correction = self.classifiers[level.number].logit(features.of(level, rows), threads)
-        return self.start(level, features, rows) + correction
+        out: np.ndarray = self.start(level, features, rows) + correction
+        return out
 
     def arrays(self) -> dict[str, Tensor]:
         """State as tensors; `restore` is the inverse."""
@@ -158,7 +159,10 @@ class Column:
         """Inverse of `arrays`."""
         count = sum(name.startswith("location.") and name.endswith(".facts") for name in arrays)
         return cls(
-            *(arrays[name].numpy() for name in ("inputs", "edges", "shares", "guided")),
+            arrays["inputs"].numpy(),
+            arrays["edges"].numpy(),
+            arrays["shares"].numpy(),
+            arrays["guided"].numpy(),
             tuple(Location.restore(part(arrays, f"location.{i}")) for i in range(count)),
             Residual.restore(arrays["residual"]) if "residual" in arrays else None,
             unpack_all(arrays),

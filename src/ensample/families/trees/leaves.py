@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ensample.families.partition import Partition
+from ensample.families.trees.partition import Partition
 
 
 @dataclass(frozen=True)

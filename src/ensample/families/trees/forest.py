@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from ensample.families.bump import CHUNK, Bump
-from ensample.families.leaves import Leaves
 from ensample.families.location import Location
-from ensample.families.partition import Partition
+from ensample.families.trees.bump import CHUNK, Bump
+from ensample.families.trees.leaves import Leaves
+from ensample.families.trees.partition import Partition
 
 
 @dataclass(frozen=True)

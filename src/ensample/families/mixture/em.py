@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from ensample.errors import InputError
-from ensample.families.mixture_covariance import Moments, structure_named
-from ensample.families.mixture_kernels import BLOCK, Rows, accumulate, kernel_settings
+from ensample.families.mixture.covariance import Moments, structure_named
+from ensample.families.mixture.kernels import BLOCK, Rows, accumulate, kernel_settings
 
 
 @dataclass(frozen=True)

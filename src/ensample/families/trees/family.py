@@ -13,12 +13,12 @@ from ensample.events import Continuous, Discrete, Mixed
 from ensample.families.base import Distribution, Guarantee
 from ensample.families.bins import Bins, fit_all
 from ensample.families.chain import Chain, Seen
-from ensample.families.forest import Forest, Look
-from ensample.families.forest_fit import Task, fit_forest
 from ensample.families.independent import part
-from ensample.families.partition import Input, classed, numbered
+from ensample.families.trees.forest import Forest, Look
+from ensample.families.trees.forest_fit import Task, fit_forest
+from ensample.families.trees.partition import Input, classed, numbered
 from ensample.kinds.records import ABSENT, Records
-from ensample.train.run import Progress, Run
+from ensample.run import Progress, Run
 
 HELD, FEW = 0.08, 1000
 """Share of rows that the weights are chosen on; a quarter where there are fewer than FEW rows."""

@@ -11,8 +11,8 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 import torch
 from threadpoolctl import threadpool_limits
 
-from ensample.families.boosted_column import Column
-from ensample.train.run import Progress, Run
+from ensample.families.boosted.column import Column
+from ensample.run import Progress, Run
 
 Pace = Callable[[int], Callable[[], bool]]
 """For the number of digits left: the question whether the present digit has had its time."""

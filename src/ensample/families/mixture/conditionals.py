@@ -9,11 +9,11 @@ from torch import Generator, Tensor
 
 from ensample.events import Batch, Continuous, Lattice, Limit
 from ensample.families.chain import pick
-from ensample.families.mixture_evidence import Evidence
-from ensample.families.truncated import Cut
+from ensample.families.mixture.evidence import Evidence
+from ensample.families.mixture.truncated import Cut
 
 if TYPE_CHECKING:
-    from ensample.families.mixture_model import MixtureDistribution
+    from ensample.families.mixture.model import MixtureDistribution
 
 _FAR = 2.0**52
 

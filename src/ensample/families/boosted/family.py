@@ -12,17 +12,17 @@ from torch import Generator, Tensor
 from ensample.events import Mixed
 from ensample.families.base import Distribution, Guarantee
 from ensample.families.bins import Bins, fit_all
-from ensample.families.boosted_column import Column
-from ensample.families.boosted_fit import Target, fit_column
-from ensample.families.boosted_run import Pace, in_parallel
+from ensample.families.boosted.classifier import Growth
+from ensample.families.boosted.column import Column
+from ensample.families.boosted.fit import Target, fit_column
+from ensample.families.boosted.masks import Masks
+from ensample.families.boosted.parallel import Pace, in_parallel
+from ensample.families.boosted.selection import most_telling
 from ensample.families.chain import Chain, Seen
-from ensample.families.classifier import Growth
 from ensample.families.independent import part
 from ensample.families.inputs import Inputs
-from ensample.families.masks import Masks
-from ensample.families.selection import most_telling
 from ensample.kinds.records import ABSENT, Records
-from ensample.train.run import Run
+from ensample.run import Run
 
 
 class BoostedDigits(Chain):
@@ -114,7 +114,7 @@ class Boosted:
 
     Example:
         >>> from ensample.events import Discrete, Span
-        >>> from ensample.train.run import Run
+        >>> from ensample.run import Run
         >>> event = Mixed((Span("coin", Discrete(2)), Span("same", Discrete(2))))
         >>> table = np.repeat([[0, 0], [1, 1]], 200, axis=0)
         >>> model = Boosted(rounds=50).fit(Records(event, table), 0, Run())

@@ -19,7 +19,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from ensample.families.mixture_forms import Form, Natural
+from ensample.families.mixture.forms import Form, Natural
 
 BLOCK = 4096
 """Rows of a block: k x 4,096 numbers stay in the second-level cache."""

@@ -6,8 +6,8 @@ import torch
 from torch import Generator, Tensor
 
 from ensample.events import Batch
-from ensample.families.mixture_components import Components, Layout, cell_noise, shares_of
-from ensample.families.mixture_covariance import Covariance
+from ensample.families.mixture.components import Components, Layout, cell_noise, shares_of
+from ensample.families.mixture.covariance import Covariance
 
 ROUNDS = 10
 """Rounds of k-means after seeding."""

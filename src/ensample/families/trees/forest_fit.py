@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from ensample.families.bins import Bins
-from ensample.families.bump import Bump, leaf_moments
-from ensample.families.forest import Forest, Pull
-from ensample.families.leaves import Leaves, path_shares, summed, tally
 from ensample.families.location import Location
-from ensample.families.partition import Input, Partition, numbered
+from ensample.families.trees.bump import Bump, leaf_moments
+from ensample.families.trees.forest import Forest, Pull
+from ensample.families.trees.leaves import Leaves, path_shares, summed, tally
+from ensample.families.trees.partition import Input, Partition, numbered
 
 STRENGTHS = np.array([1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0, 10000.0])
 """Candidates for the weight of a node's parent, in rows."""

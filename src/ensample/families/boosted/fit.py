@@ -10,11 +10,11 @@ import numpy as np
 import torch
 
 from ensample.families.bins import Bins
-from ensample.families.boosted_column import Column
-from ensample.families.classifier import Classifier, Example, Growth, loss
-from ensample.families.digits import Digits
+from ensample.families.boosted.classifier import Classifier, Example, Growth, loss
+from ensample.families.boosted.column import Column
+from ensample.families.boosted.digits import Digits
+from ensample.families.boosted.residual import Residual
 from ensample.families.location import Location
-from ensample.families.residual import Residual
 
 PSEUDO_ROWS = 1.0
 """Rows added to either side of a decision before its training share becomes a starting logit."""

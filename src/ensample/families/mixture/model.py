@@ -10,10 +10,10 @@ from torch import Generator, Tensor
 
 from ensample.events import Batch, Limit, Mixed, unknown
 from ensample.families.base import Distribution, Guarantee
-from ensample.families.mixture_components import Components, Layout, by_pattern, joint_log_density
-from ensample.families.mixture_conditionals import complete_pattern
-from ensample.families.mixture_covariance import Covariance
-from ensample.families.mixture_expectations import expect_pattern
+from ensample.families.mixture.components import Components, Layout, by_pattern, joint_log_density
+from ensample.families.mixture.conditionals import complete_pattern
+from ensample.families.mixture.covariance import Covariance
+from ensample.families.mixture.expectations import expect_pattern
 
 CHUNK = 2**22
 """Rows are handled in parts such that rows x components x numbers stays below this."""

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from ensample.events import Batch, Continuous, Limit
-from ensample.families.mixture_evidence import Evidence
-from ensample.families.truncated import expected_position
+from ensample.families.mixture.evidence import Evidence
+from ensample.families.mixture.truncated import expected_position
 
 if TYPE_CHECKING:
-    from ensample.families.mixture_model import MixtureDistribution
+    from ensample.families.mixture.model import MixtureDistribution
 
 
 def expect_pattern(model: MixtureDistribution, joint: Batch, bounds: dict[int, Limit]) -> tuple[Tensor, Tensor]:

@@ -11,7 +11,7 @@ from torch import Tensor
 from ensample.errors import InputError
 from ensample.events import Batch, Mixed
 from ensample.families.base import Distribution, Statistics
-from ensample.families.mixture_components import (
+from ensample.families.mixture.components import (
     Components,
     Layout,
     Prepared,
@@ -20,9 +20,9 @@ from ensample.families.mixture_components import (
     most_likely,
     prepare,
 )
-from ensample.families.mixture_covariance import structure_named
-from ensample.families.mixture_model import MixtureDistribution
-from ensample.families.mixture_start import starting_components
+from ensample.families.mixture.covariance import structure_named
+from ensample.families.mixture.model import MixtureDistribution
+from ensample.families.mixture.start import starting_components
 from ensample.kinds.records import Records
 
 LADDER = (1, 2, 4, 8, 16, 32, 64)
