@@ -132,7 +132,7 @@ CASES = [
             "batch_size": 64,
             "patience": 1,
         },
-        knob_options={"patience": {"learning_rate": 0.05}},  # so that the loss stalls
+        knob_options={"patience": {"learning_rate": 0.3}},  # so that the loss stalls
     ),
     Case(
         "autoregressive",

@@ -56,7 +56,7 @@ class Digits:
         >>> code.depth
         3
         >>> [level.digit(np.arange(5)).astype(int).tolist() for level in code.path(np.arange(5))]
-        [[0, 0, 1, 1, 1], [0, 1, 0, 1, 1], [1, 1, 1, 0, 1]]
+        [[0, 0, 1, 1, 1], [0, 1, 0, 1, 1], [1, 1, 0, 0, 1]]
     """
 
     bins: int
