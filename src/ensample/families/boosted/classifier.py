@@ -60,7 +60,7 @@ class Classifier:
         watch = _Watch(growth, loss(held.start, held.answer))
         if len(held.answer) == 0 or learn.answer.all() or not learn.answer.any() or growth.enough():
             return cls()
-        parameters = _parameters(growth)
+        parameters = _parameters(growth, len(learn.answer))
         data = lgb.Dataset(learn.features, learn.answer, init_score=learn.start, params=parameters)
         check = lgb.Dataset(held.features, held.answer, init_score=held.start, reference=data, params=parameters)
         booster = lgb.train(parameters, data, growth.rounds, valid_sets=[check], callbacks=[watch])
@@ -99,14 +99,18 @@ def loss(logit: np.ndarray, answer: np.ndarray) -> float:
     return float(np.logaddexp(0, np.where(answer, -logit, logit)).mean()) if len(logit) else 0.0
 
 
-def _parameters(growth: Growth) -> dict[str, object]:
+LEAF_HESSIAN = 0.3, 1.0
+"""Least sum of hessians in a leaf, for up to 3,000 rows and from 10,000 rows on: few rows have no weight to spare."""
+
+
+def _parameters(growth: Growth, rows: int) -> dict[str, object]:
     return {
         "objective": "binary",
         "metric": "binary_logloss",
         "learning_rate": growth.rate,
         "num_leaves": growth.leaves,
         "min_data_in_leaf": 3,  # counted by weight, of which rows that are all but decided have next to none
-        "min_sum_hessian_in_leaf": 0.3,
+        "min_sum_hessian_in_leaf": float(np.clip(rows / 10_000, *LEAF_HESSIAN)),
         "seed": growth.seed,
         "num_threads": 1,
         "deterministic": True,
