@@ -44,6 +44,7 @@ KERNELS = "tests/families/test_mixture_kernels.py"
 MIXTURE = "tests/families/test_mixture.py"
 CONDITIONS = "tests/families/test_mixture_conditionals.py"
 TRUNCATED = "tests/families/test_truncated.py"
+ADAPTIVE = "tests/families/test_adaptive.py"
 MUTANTS = [
     Mutant("events.py", "return -0.5 * torch.log1p", "return 0.5 * torch.log1p", LAWS),
     Mutant(
@@ -68,7 +69,9 @@ MUTANTS = [
     ),
     Mutant("infer/condition.py", "u < torch.exp(weight - self.top)", "u < 1.0", INFER),
     Mutant("infer/impute.py", "share = torch.softmax(weight, 1)", "share = torch.ones_like(weight)", INFER),
-    Mutant("families/autoregressive/orders.py", "torch.maximum(key[:, j], key[:, span.exists[0]])", "key[:, j]", NETS),
+    Mutant("families/boosted/adaptive.py", "self.power - 2 * float(weights @ cross)", "self.power", ADAPTIVE),
+    Mutant("families/boosted/adaptive.py", "| np.isin(b, known)", "| True", ADAPTIVE),
+    Mutant("families/orders.py", "torch.maximum(key[:, j], key[:, span.exists[0]])", "key[:, j]", NETS),
     Mutant("families/autoregressive/family.py", "*= earlier[:, :, self.inputs]", "*= 1.0", NETS),
     Mutant(
         "families/autoregressive/family.py", "self.sources.values(cells) * mask", "self.sources.values(cells)", NETS

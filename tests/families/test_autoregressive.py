@@ -12,8 +12,8 @@ from ensample.budget import Budget, Clock
 from ensample.events import Batch, Continuous, Discrete, Lattice, Limit, Mixed, Span, unknown
 from ensample.families.autoregressive.cells import Reader
 from ensample.families.autoregressive.family import BLOCK, Autoregressive
-from ensample.families.autoregressive.orders import Orders, standing
 from ensample.families.bins import fit_all
+from ensample.families.orders import Orders, standing
 from ensample.kinds.records import ABSENT, Records
 from ensample.run import Run
 from ensample.train import learn

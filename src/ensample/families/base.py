@@ -80,6 +80,15 @@ class Draws(Protocol):
 
 
 @runtime_checkable
+class WeighsLimits(Protocol):
+    """Knows the chance of the limits that its `draw` meets without a weight."""
+
+    def log_within(self, batch: Batch, limits: Sequence[Limit]) -> Tensor:
+        """Log-density of the known coordinates and those limits together, float64 [rows], up to a constant a row."""
+        ...
+
+
+@runtime_checkable
 class Expects(Protocol):
     """Knows conditional means and modes in closed form."""
 

@@ -67,10 +67,10 @@ class Location:
             rows = np.linspace(0, len(target) - 1, MOST_ROWS).astype(np.int64)
             inputs, target = inputs[rows], target[rows]
         shift = min(float(target.min()), 0.0) if log else np.nan
-        y = _warp(target, shift)
-        scales = _scales(inputs)
+        y = warped(target, shift)
+        scales = column_scales(inputs)
         terms = _terms(inputs, classes, y, np.arange(inputs.shape[1]) if only is None else only)
-        design = np.stack([np.ones(len(y)), *_columns(inputs, terms, scales)], 1)
+        design = np.stack([np.ones(len(y)), *term_columns(inputs, terms, scales)], 1)
         weights, spread = _trimmed_least_squares(design, y)
         return cls(terms, scales, weights, shift, (float(y.min()), float(y.max())), spread)
 
@@ -99,12 +99,16 @@ class Location:
 
     def warp(self, cells: np.ndarray) -> np.ndarray:
         """Cells of the target in the scale of the prediction, float64."""
-        return _warp(cells, self.log_shift)
+        return warped(cells, self.log_shift)
 
     def unwarp(self, values: np.ndarray) -> np.ndarray:
         """Inverse of `warp`: positions in cells."""
         out: np.ndarray = values if np.isnan(self.log_shift) else np.exp(values) + self.log_shift
         return out
+
+    def around(self, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Prediction and typical residual of rows, each [rows] float64."""
+        return self.predict(inputs), np.full(len(inputs), max(self.spread, 1e-9))
 
     def predict(self, inputs: np.ndarray) -> np.ndarray:
         """Prediction [rows] float64 in the warped scale, within the range of the training target.
@@ -113,7 +117,7 @@ class Location:
         prediction is the same to the bit in every batch.
         """
         total = np.full(len(inputs), self.weights[0])
-        for weight, column in zip(self.weights[1:], _columns(inputs, self.terms, self.scales), strict=True):
+        for weight, column in zip(self.weights[1:], term_columns(inputs, self.terms, self.scales), strict=True):
             total += weight * column
         return total.clip(*self.bounds)
 
@@ -131,11 +135,12 @@ class Location:
         return cls(terms, scales, weights, shift, (low, high), spread)
 
 
-def _warp(cells: np.ndarray, shift: float) -> np.ndarray:
+def warped(cells: np.ndarray, shift: float) -> np.ndarray:
+    """Cells in the scale of a prediction: as they are, or the logarithm above `shift` where that is a number."""
     return cells if np.isnan(shift) else np.log(np.maximum(cells - shift, SMALLEST))
 
 
-def _scales(inputs: np.ndarray) -> np.ndarray:
+def column_scales(inputs: np.ndarray) -> np.ndarray:
     """[columns, 3]: median, spread and logarithm shift of each column; 0, 1, 0 for one without values."""
     out = np.tile([0.0, 1.0, 0.0], (inputs.shape[1], 1))
     for j in range(inputs.shape[1]):
@@ -146,7 +151,7 @@ def _scales(inputs: np.ndarray) -> np.ndarray:
     return out
 
 
-def _columns(inputs: np.ndarray, terms: np.ndarray, scales: np.ndarray) -> Iterator[np.ndarray]:
+def term_columns(inputs: np.ndarray, terms: np.ndarray, scales: np.ndarray) -> Iterator[np.ndarray]:
     """The terms one after the other, each [rows]; an absent number counts as its median (its terms are zero)."""
     cache: dict[tuple[int, int], np.ndarray] = {}
 

@@ -12,12 +12,12 @@ from torch import Generator, Tensor, nn
 from ensample.events import Batch, Mixed
 from ensample.families.autoregressive.cells import Reader
 from ensample.families.autoregressive.determined import LOOKED_AT, learned_order
-from ensample.families.autoregressive.orders import Orders, standing
 from ensample.families.base import Distribution, Guarantee, Player
 from ensample.families.bins import Bins, fit_all
 from ensample.families.chain import Chain, Seen
 from ensample.families.independent import part
 from ensample.families.inputs import Inputs
+from ensample.families.orders import Orders, standing
 from ensample.kinds.records import ABSENT, Records
 from ensample.nets.columns import ColumnNet
 

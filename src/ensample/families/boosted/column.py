@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ensample.families.boosted.adaptive import Adaptive
 from ensample.families.boosted.classifier import Classifier, pack_all, unpack_all
 from ensample.families.boosted.digits import Digits, Level
 from ensample.families.boosted.features import Features
@@ -30,7 +31,7 @@ class Column:
     edges: np.ndarray
     shares: np.ndarray
     guided: np.ndarray
-    locations: tuple[Location, ...]
+    locations: tuple[Location | Adaptive, ...]
     residual: Residual | None
     classifiers: tuple[Classifier, ...]
     strict: bool = False
@@ -163,11 +164,15 @@ class Column:
             arrays["edges"].numpy(),
             arrays["shares"].numpy(),
             arrays["guided"].numpy(),
-            tuple(Location.restore(part(arrays, f"location.{i}")) for i in range(count)),
+            tuple(_location(part(arrays, f"location.{i}")) for i in range(count)),
             Residual.restore(arrays["residual"]) if "residual" in arrays else None,
             unpack_all(arrays),
             bool(arrays["strict"]),
         )
+
+
+def _location(arrays: dict[str, Tensor]) -> Location | Adaptive:
+    return Adaptive.restore(arrays) if "gram" in arrays else Location.restore(arrays)
 
 
 def _sigmoid(logit: np.ndarray) -> np.ndarray:

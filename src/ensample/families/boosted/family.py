@@ -110,7 +110,7 @@ class Boosted:
         inputs: most other columns that a column looks at; of more, those that tell most about it are taken, so that the
             time grows with the number of columns and not with its square.
         any_order: learn each column from random sets of all others, so that evidence may lie anywhere (holes,
-            conditions). Takes three times as long, and costs 0.8 bits in the order of the columns.
+            conditions). Takes half as long again, and costs 0.6 bits in the order of the columns.
 
     Example:
         >>> from ensample.events import Discrete, Span

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ensample.families.boosted.adaptive import Adaptive
 from ensample.families.boosted.digits import Level
 from ensample.families.location import Location
 
@@ -19,9 +20,11 @@ class Features:
     inputs is.
     """
 
-    def __init__(self, x: np.ndarray, edges: np.ndarray, locations: tuple[Location, ...], strict: bool) -> None:
+    def __init__(
+        self, x: np.ndarray, edges: np.ndarray, locations: tuple[Location | Adaptive, ...], strict: bool
+    ) -> None:
         self.x = x.astype(np.float32)
-        self.around = [(_center(loc, x, strict), loc.warp(edges), NEAR * max(loc.spread, 1e-9)) for loc in locations]
+        self.around = [(*_around(location, x, strict), location.warp(edges)) for location in locations]
 
     def of(self, level: Level, rows: np.ndarray) -> np.ndarray:
         """[rows, features] float32 of one level."""
@@ -30,23 +33,23 @@ class Features:
         middle = level.middle[rows]
         out[:, :width] = self.x[rows]
         out[:, width] = middle
-        for i, (center, edges, near) in enumerate(self.around):
+        for i, (center, spread, edges) in enumerate(self.around):
             away = edges[middle] - center[rows]
             out[:, width + 1 + 2 * i] = away
-            out[:, width + 2 + 2 * i] = away.clip(-near, near)
+            out[:, width + 2 + 2 * i] = (away / spread[rows]).clip(-NEAR, NEAR)
         return out
 
     def ends(self, level: Level, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Both ends and the middle of a level's runs as distances from the first location; outer ends infinite."""
-        center, edges, _ = self.around[0]
+        """Ends and middle of a level's runs in typical residuals from the first location; outer ends infinite."""
+        center, spread, edges = self.around[0]
         edges = np.concatenate([[-np.inf], edges[1:-1], [np.inf]])
-        center = center[rows]
-        low, middle, high = (edges[end[rows]] - center for end in (level.low, level.middle, level.high))
+        center, spread = center[rows], spread[rows]
+        low, middle, high = ((edges[end[rows]] - center) / spread for end in (level.low, level.middle, level.high))
         return low, middle, high
 
 
-def _center(location: Location, x: np.ndarray, strict: bool) -> np.ndarray:
-    center = location.predict(x)
-    if strict:
+def _around(location: Location | Adaptive, x: np.ndarray, strict: bool) -> tuple[np.ndarray, np.ndarray]:
+    center, spread = location.around(x)
+    if strict and isinstance(location, Location):
         center[np.isnan(x[:, location.needs]).any(1)] = np.nan
-    return center
+    return center, spread

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from ensample.events import Mixed
-from ensample.families.autoregressive.orders import Orders
+from ensample.families.orders import Orders
 
 PLAIN, EVIDENCE = 0.3, 0.3
 """Shares of the rows in the standing order, and with a random set looked at first; the rest are permutations."""

@@ -13,6 +13,7 @@ from ensample.families.base import Distribution, Guarantee
 from ensample.families.mixture.components import Components, Layout, by_pattern, joint_log_density
 from ensample.families.mixture.conditionals import complete_pattern
 from ensample.families.mixture.covariance import Covariance
+from ensample.families.mixture.evidence import Evidence
 from ensample.families.mixture.expectations import expect_pattern
 
 CHUNK = 2**22
@@ -84,6 +85,15 @@ class MixtureDistribution(Distribution):
         for rows in self._chunks(joint):
             cells[rows], mask[rows], weight[rows] = complete_pattern(self, joint.take(rows), bounds, generator)
         return self.layout.part(Batch(cells, mask), batch.cond), weight
+
+    def log_within(self, batch: Batch, limits: Sequence[Limit]) -> Tensor:
+        """Log-density of the known coordinates, the given ones, and the limits that `draw` meets without a weight."""
+        joint = self.layout.join(batch)
+        bounds = {limit.column + self.layout.start: limit for limit in limits}
+        total = torch.zeros(len(joint), dtype=torch.float64)
+        for rows in self._chunks(joint):
+            total[rows] = Evidence(self, joint.take(rows), bounds).logits.logsumexp(1)
+        return total
 
     def expect(self, batch: Batch, limits: Sequence[Limit] = ()) -> tuple[Tensor, Tensor]:
         """Conditional means (numbers, as cell positions) and most probable classes; see `Expects.expect`.
