@@ -24,7 +24,6 @@ LAYERS = (
     ("data",),
     ("kinds",),
     ("nets",),
-    ("solvers",),
     ("families",),
     ("train",),
     ("infer",),
