@@ -27,14 +27,12 @@ def draw_where(
 
     Limits of a single cell become evidence, so that families with exact conditionals use them. What remains is
     rejection: proposals carry log weights (`Draws.draw`), and are accepted in proportion to the largest weight met.
-    `cond` holds one row, or n rows of given fields.
+    `cond` holds one row of given fields.
 
     Raises:
         CapabilityError: the condition is so rare that n rows would cost more than `MOST_PROPOSALS`; nothing was made.
     """
     evidence, rest = split_limits(distribution.event, limits)
-    if cond is not None and len(cond) == n:
-        return _each(distribution, evidence.repeat(n), rest, generator, cond)
     pool = _Pool()
     for size in PILOT:
         pool.add(*_propose(distribution, evidence, rest, size, generator, cond))
@@ -111,19 +109,10 @@ def _drawn(
 ) -> tuple[Batch, Tensor]:
     cells, mask = batch.cells.clone(), batch.mask.clone()
     weight = torch.zeros(len(batch), dtype=torch.float64)
-    for rows, located in inside_cells(distribution, batch, generator):
+    for rows, located in inside_cells(distribution, batch, generator, limits):
         made, weight[rows] = cast(Draws, distribution).draw(located, generator, limits)
         cells[rows], mask[rows] = made.cells, made.mask
     return Batch(cells, mask, batch.cond), weight
-
-
-def _each(
-    distribution: Distribution, batch: Batch, limits: Sequence[Limit], generator: Generator, cond: Batch
-) -> Batch:
-    """One record for each row of given fields."""
-    from ensample.infer.impute import fill
-
-    return fill(distribution, Batch(batch.cells, batch.mask, cond), limits, generator)
 
 
 def split_limits(event: Mixed, limits: Sequence[Limit]) -> tuple[Batch, list[Limit]]:

@@ -24,6 +24,9 @@ ROUNDS = 20
 AVERAGED = 50
 """Draws behind a mean or a mode where the family has none in closed form."""
 
+FREQUENT = 0.1
+"""Least share of the draws at which the most frequent cell of a number is its mode."""
+
 
 def fill(distribution: Distribution, batch: Batch, limits: Sequence[Limit], generator: Generator) -> Batch:
     """One completed record for each row; known coordinates unchanged. See `Draws.draw` for limits.
@@ -40,15 +43,17 @@ def fill(distribution: Distribution, batch: Batch, limits: Sequence[Limit], gene
     for start in range(0, len(batch), step):
         piece = batch.take(slice(start, start + step))
         filled = (
-            _by_rejection(distribution, piece, limits, generator)
+            _by_rejection(distribution, piece, limits, generator, start)
             if exact
-            else _resampled(distribution, piece, limits, generator)
+            else _resampled(distribution, piece, limits, generator, torch.arange(start, start + len(piece)))
         )
         parts.append(filled)
     return concatenate(parts) if parts else batch
 
 
-def _by_rejection(distribution: Distribution, batch: Batch, limits: Sequence[Limit], generator: Generator) -> Batch:
+def _by_rejection(
+    distribution: Distribution, batch: Batch, limits: Sequence[Limit], generator: Generator, first: int
+) -> Batch:
     cells, mask = batch.cells.clone(), batch.mask.clone()
     pending = torch.arange(len(batch))
     for _ in range(ROUNDS):
@@ -60,20 +65,22 @@ def _by_rejection(distribution: Distribution, batch: Batch, limits: Sequence[Lim
             return Batch(cells, mask, batch.cond)
     for start in range(0, len(pending), ROWS_AT_ONCE // PARTICLES):
         rows = pending[start : start + ROWS_AT_ONCE // PARTICLES]
-        late = _resampled(distribution, batch.take(rows), limits, generator)
+        late = _resampled(distribution, batch.take(rows), limits, generator, first + rows)
         cells[rows], mask[rows] = late.cells, late.mask
     return Batch(cells, mask, batch.cond)
 
 
-def _resampled(distribution: Distribution, batch: Batch, limits: Sequence[Limit], generator: Generator) -> Batch:
-    """One of `PARTICLES` proposals a row, in proportion to their weights."""
+def _resampled(
+    distribution: Distribution, batch: Batch, limits: Sequence[Limit], generator: Generator, numbers: Tensor
+) -> Batch:
+    """One of `PARTICLES` proposals a row, in proportion to their weights; `numbers` [rows] name rows in an error."""
     made, weight = propose(distribution, batch.repeat(PARTICLES), limits, generator)
     weight = weight.reshape(len(batch), PARTICLES)
     impossible = torch.isinf(weight).all(1).nonzero()[:, 0]
     if len(impossible):
         raise InputError(
             "Every row must be possible under the model.",
-            f"row {int(impossible[0])} and {len(impossible) - 1} others",
+            f"row {int(numbers[impossible[0]])} and {len(impossible) - 1} others",
             "no completion was found that agrees with what is known",
             "check these values, or use a family with exact conditionals",
         )
@@ -108,14 +115,16 @@ def _from_draws(
         mask[here] = _majority_exists(distribution, cells, known)
         for j, span in enumerate(distribution.event.spans):
             number = isinstance(span.event, Continuous)
-            take = _mean if number and how == "mean" else _mode
+            take = (_mean if how == "mean" else _densest) if number else _mode
             values[here, j] = take(cells[..., j], known[..., j])
     return values, mask
 
 
 def _majority_exists(distribution: Distribution, cells: Tensor, known: Tensor) -> Tensor:
     """Spans that exist under the most frequent state of the span they depend on. Bool [rows, spans]."""
-    modes = torch.stack([_mode(cells[..., j], known[..., j]) for j in range(cells.shape[2])], 1).to(torch.int64)
+    modes = torch.zeros(len(cells), cells.shape[2], dtype=torch.int64)
+    for j in {span.exists[0] for span in distribution.event.spans if span.exists is not None}:
+        modes[:, j] = _mode(cells[..., j], known[..., j]).to(torch.int64)
     exists = [distribution.event.existing(modes, j) & known[..., j].any(1) for j in range(cells.shape[2])]
     return torch.stack(exists, 1)
 
@@ -125,6 +134,41 @@ def _mean(cells: Tensor, known: Tensor) -> Tensor:
 
 
 def _mode(cells: Tensor, known: Tensor) -> Tensor:
-    return torch.mode(torch.where(known, cells, cells.gather(1, known.to(torch.int64).argmax(1, True))), 1).values.to(
-        torch.float64
-    )
+    """The most frequent known cell of each row, 0 where none is known; [rows] float64."""
+    return _most_frequent(_sorted(cells, known), known)[0].to(torch.float64)
+
+
+def _densest(cells: Tensor, known: Tensor) -> Tensor:
+    """Where the known cells of each row crowd, 0 where none is known; [rows] float64.
+
+    The most frequent cell, if it is at least `FREQUENT` of the draws. Else the half-sample mode (Robertson and Cryer
+    1974), since counting draws that nearly all differ says nothing: the half that lies closest together is halved
+    again, down to two draws or one.
+    """
+    values = _sorted(cells, known)
+    low, size = torch.zeros(len(cells), dtype=torch.int64), known.sum(1)
+    place = torch.arange(cells.shape[1])
+    while bool((size > 2).any()):
+        half = torch.where(size > 2, (size + 1) // 2, size)
+        end = (place + half[:, None] - 1).clamp(0, cells.shape[1] - 1)
+        width = (values.gather(1, end) - values).to(torch.float64)
+        inside = (place >= low[:, None]) & (place + half[:, None] <= (low + size)[:, None])
+        low = torch.where(size > 2, torch.where(inside, width, torch.inf).argmin(1), low)
+        size = half
+    ends = torch.stack([low, low + (size - 1).clamp(min=0)], 1)
+    crowd = torch.where(known.any(1), values.gather(1, ends).to(torch.float64).mean(1), 0.0)
+    cell, count = _most_frequent(values, known)
+    return torch.where(count >= FREQUENT * known.sum(1), cell.to(torch.float64), crowd)
+
+
+def _sorted(cells: Tensor, known: Tensor) -> Tensor:
+    """Known cells of each row, ascending, and behind them the unknown ones as a number beyond all cells."""
+    return torch.where(known, cells, torch.iinfo(torch.int64).max // 4).sort(1).values
+
+
+def _most_frequent(values: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
+    """(the most frequent cell, how often it is there) of each row of sorted cells; 0 where nothing is known."""
+    count = torch.searchsorted(values, values, right=True) - torch.searchsorted(values, values)
+    count = torch.where(torch.arange(values.shape[1]) < known.sum(1, keepdim=True), count, 0)
+    most = count.max(1)
+    return torch.where(known.any(1), values.gather(1, most.indices[:, None])[:, 0], 0), most.values

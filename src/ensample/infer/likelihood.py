@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import cast
 
 import torch
 from torch import Generator, Tensor
 
-from ensample.events import Batch
-from ensample.families.base import Distribution, Scores
+from ensample.events import Batch, Limit
+from ensample.families.base import Distribution, Scores, WeighsLimits
 
 POINTS = 11
 """Points of the rule that integrates a density over a cell; a prime, so that ten spans move on ten different paths."""
@@ -30,29 +30,42 @@ def cell_log_prob(distribution: Distribution, batch: Batch) -> Tensor:
     return torch.logsumexp(_terms(distribution, batch), 0) - math.log(POINTS)
 
 
-def _terms(distribution: Distribution, batch: Batch) -> Tensor:
-    """Log density per cell width at each point of the rule, [points, rows]."""
-    scored, terms = cast(Scores, distribution), []
+def _terms(distribution: Distribution, batch: Batch, limits: Sequence[Limit] = ()) -> Tensor:
+    """Log density per cell width at each point of the rule, with the chance of the limits there; [points, rows]."""
+    terms = []
     for shift in lattice_rule(POINTS, len(distribution.event)):
-        density = scored.log_prob(replace(batch, offset=shift)).to(torch.float64)
+        located = replace(batch, offset=shift)
+        if limits and isinstance(distribution, WeighsLimits):
+            density = distribution.log_within(located, limits)
+        else:
+            density = cast(Scores, distribution).log_prob(located).to(torch.float64)
         terms.append(density + distribution.event.log_slope(batch.cells, batch.mask, shift))
     return torch.stack(terms)
 
 
-def inside_cells(distribution: Distribution, batch: Batch, generator: Generator) -> Iterator[tuple[Tensor, Batch]]:
+def inside_cells(
+    distribution: Distribution, batch: Batch, generator: Generator, limits: Sequence[Limit] = ()
+) -> Iterator[tuple[Tensor, Batch]]:
     """Evidence as a density family must see it: (row numbers, rows with an offset), every row once.
 
     A known number is a whole cell of which a density needs one point. The point is drawn from the model's own
-    distribution within the cell, so that what follows is conditioned on the cell and not on its middle.
+    distribution within the cell, so that what follows is conditioned on the cell and not on its middle. Limits that
+    the draw will meet without a weight tell of that point too: where they are likely, it is.
     """
     if distribution.measure == "cells" or not isinstance(distribution, Scores) or not bool(batch.mask.any()):
         yield torch.arange(len(batch)), batch
         return
-    point = torch.multinomial(torch.softmax(_terms(distribution, batch).T, 1), 1, generator=generator)[:, 0]
+    point = torch.multinomial(_shares(_terms(distribution, batch, limits)), 1, generator=generator)[:, 0]
     for i, shift in enumerate(lattice_rule(POINTS, len(distribution.event))):
         rows = (point == i).nonzero()[:, 0]
         if len(rows):
             yield rows, replace(batch.take(rows), offset=shift)
+
+
+def _shares(terms: Tensor) -> Tensor:
+    """Shares [rows, points] of the points; equal where none is possible."""
+    possible = torch.isfinite(terms.amax(0))
+    return torch.softmax(torch.where(possible, terms, 0.0).T, 1)
 
 
 def lattice_rule(points: int, dimensions: int) -> Tensor:
