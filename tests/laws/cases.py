@@ -140,7 +140,7 @@ CASES = [
         budget="300 steps",
         close=0.03,
     ),
-    Case("trees", knobs={"trees": 3, "leaf": 200, "bins": 2}),
+    Case("trees", knobs={"trees": 3, "leaf": 200, "bins": 2, "rows": 300}),
     Case("trees", options={"trees": 3, "leaf": 5}),
     Case(
         "boosted",

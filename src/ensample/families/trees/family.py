@@ -65,18 +65,20 @@ class Trees:
         trees: trees for each column; more are smoother and cost as many times the time.
         leaf: fewest training rows in a leaf.
         bins: most bins of a column.
+        rows: most rows that trees grow on; of a larger table a random sample is taken, which bounds time and memory.
     """
 
     trees: int = 1
     leaf: int = 20
     bins: int = 256
+    rows: int = 200_000
 
     name: ClassVar[str] = "trees"
     distribution: ClassVar[type[Distribution]] = BackoffTrees
 
     def __post_init__(self) -> None:
-        if min(self.trees, self.leaf, self.bins) < 1:
-            raise ValueError("trees, leaf and bins are at least 1")
+        if min(self.trees, self.leaf, self.bins, self.rows) < 1:
+            raise ValueError("trees, leaf, bins and rows are at least 1")
 
     def refuses(self, event: Mixed, given: Mixed | None) -> str | None:
         """Accepts every mixed event, and any given fields."""
@@ -85,6 +87,7 @@ class Trees:
     def fit(self, records: Records, seed: int, run: Run) -> BackoffTrees:
         """Grow a forest for each span; one that the budget does not reach keeps its plain histogram."""
         bins = fit_all(records.event, records.table, ABSENT, self.bins)
+        records = records.sample(self.rows, seed)
         # A stream of its own: rows made from the same seed must not decide by their values who is held out.
         held = np.random.default_rng([seed, len(records)]).random(len(records)) < (
             HELD if len(records) >= FEW else 0.25
