@@ -161,6 +161,17 @@ def test_given_fields_are_conditions(data):
     assert each["sex"].tolist() == ["Male", "Female", "Male"]
 
 
+def test_a_table_of_conditions_names_fields_of_the_model(model):
+    with pytest.raises(InputError, match="sexx"):
+        model.sample(where=pd.DataFrame({"age": [30], "sexx": ["Male"]}), seed=0)
+
+
+def test_a_column_without_any_value_is_filled(model):
+    rows = people(6).assign(sex=None, height=np.nan)
+    filled = model.impute(rows.astype({"height": object}), seed=0).to_pandas()
+    assert filled["sex"].isin(["Male", "Female"]).all() and filled["height"].between(120, 220).all()
+
+
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [

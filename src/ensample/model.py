@@ -125,6 +125,8 @@ class Model:
         missing = [name for name in self.codec.given if name not in table.names]
         if missing:
             raise _given_missing(missing)
+        for name in table.names:
+            self.codec.columns_of(name)  # says which fields there are
         cond = self._given_codec().encode(table.select(list(self.codec.given))).batch() if self.codec.given else None
         known = [name for name in table.names if name in self.codec.model]
         batch = unknown(len(table), self.codec.event, cond)
@@ -275,8 +277,11 @@ def _completed(table: Dataset, decoded: Dataset) -> Dataset:
     whole = table.to_arrow()
     for j, name in enumerate(whole.column_names):
         if name in decoded.names and whole.column(j).null_count:
-            made = pc.cast(decoded.column(name), whole.schema.field(j).type)
-            whole = whole.set_column(j, whole.schema.field(j), pc.coalesce(whole.column(j), made))
+            field, made = whole.schema.field(j), decoded.column(name)
+            if pa.types.is_null(field.type):  # nothing there tells of a type
+                field = field.with_type(made.type)
+            filled = pc.coalesce(pc.cast(whole.column(j), field.type), pc.cast(made, field.type))
+            whole = whole.set_column(j, field, filled)
     return Dataset.from_arrow(whole, table.schema, "impute")
 
 

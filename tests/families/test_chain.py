@@ -215,10 +215,22 @@ def test_impossible_evidence_and_limits_have_no_weight(any_order):
     chain = Lookup(any_order)
     batch = unknown(50, EVENT, given(50, 0))
     assert bool(torch.isinf(chain.draw(batch, generator(16), (Limit(0, ((9, 9),)),))[1]).all())
-    if not any_order:
-        batch.cells[:, 2], batch.mask[:, 2] = 3, True
-        batch.cells[:, 1], batch.mask[:, 1] = 0, True
-        assert bool(torch.isinf(chain.draw(batch, generator(17))[1]).all())
+    batch.cells[:, 2], batch.mask[:, 2] = 3, True
+    batch.cells[:, 1], batch.mask[:, 1] = 0, True
+    if any_order:
+        chain.table = lambda column, seen: torch.zeros(len(seen.cells), len(BINS[column])).log_softmax(1)
+    assert bool(torch.isinf(chain.draw(batch, generator(17))[1]).all())
+
+
+def test_a_known_amount_rules_out_the_states_without_one():
+    chain = Lookup(True)
+    chain.table = lambda column, seen: torch.zeros(len(seen.cells), len(BINS[column])).log_softmax(1)  # knows nothing
+    batch = unknown(500, EVENT, given(500, 0))
+    batch.cells[:, 2], batch.mask[:, 2] = 3, True
+    made, weight = chain.draw(batch, generator(19))
+    without = made.cells[:, 1] == 0
+    assert 100 < int(without.sum()) < 250
+    assert bool(torch.isinf(weight[without]).all()) and bool((weight[~without] == 0).all())
 
 
 def test_sampled_records_follow_log_prob():

@@ -355,3 +355,15 @@ def test_options_out_of_range_are_refused(wrong):
 def test_no_records_is_told():
     with pytest.raises(InputError, match="at least one record"):
         Mixture(2).start(Records(normal_event(1), np.zeros((0, 1), np.int64)), 0)
+
+
+@pytest.mark.parametrize("covariance", STRUCTURES)
+def test_no_component_is_a_single_row(covariance):
+    event = Mixed(tuple(Span(name, Continuous(Lattice(-9_000, 9_000, scale=100.0))) for name in "ab"))
+    table = np.random.default_rng(0).normal(0, 100, (600, 2)).round().astype(np.int64)
+    table[7] = 8_000, -7_000
+    found = fit(Mixture(4, covariance), Records(event, table)).components
+    means = event.cells(found.means)
+    assert not bool((means == torch.from_numpy(table[7])).all(1).any())
+    assert float(found.log_weights.exp().min()) * 600 > 4.5
+    assert float(found.log_weights.exp().sum()) == pytest.approx(1.0)

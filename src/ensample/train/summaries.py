@@ -48,7 +48,7 @@ class Penalised(Protocol):
 
 
 def fit_by_summaries(family: SummaryFamily, records: Records, seed: int, run: Run, batch: int = 65_536) -> Distribution:
-    """Summarize and update until the objective rises by less than `family.tolerance` nats a record, or time is up.
+    """Summarize and update until the objective changes by less than `family.tolerance` nats a record, or time is up.
 
     The objective is the mean log-likelihood, plus the log prior of the parameters over the number of records if the
     family has one. The state is kept in `run` after every step, so a run that was killed goes on from there and ends
@@ -74,7 +74,7 @@ def fit_by_summaries(family: SummaryFamily, records: Records, seed: int, run: Ru
             objective = _objective(family, current, statistics)
             current = family.update(current, statistics)
             step += 1
-            finished = objective - before < family.tolerance
+            finished = abs(objective - before) < family.tolerance  # it falls where a component is given up
             before = objective
             run.keep(PART, current.arrays(), _facts(current, step, before, finished, run.clock.seconds))
             seconds = max(run.clock.seconds - began, 1e-9)

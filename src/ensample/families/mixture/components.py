@@ -17,6 +17,9 @@ from ensample.kinds.base import shifted
 SMALL = 8192
 """Below this number of rows a pass is done in float64: nothing to gain from less."""
 
+FEWEST = 5.0
+"""A component of fewer rows is dropped: the mean of one that holds a single row would be that row."""
+
 RESOLVED = 1e-13
 """Smallest variance over squared mean that sums in float64 can tell from nothing."""
 
@@ -186,7 +189,17 @@ def most_likely(
         counts = statistics[f"classes.{j}"] + smoothing * share
         tables[j] = torch.log(counts / counts.sum(1, keepdim=True))
     log_weights = torch.log((count / count.sum()).clamp(min=1e-300))
-    return Components(log_weights, means, covariances, tables, current.shares)
+    return _of_several(Components(log_weights, means, covariances, tables, current.shares), count)
+
+
+def _of_several(found: Components, count: Tensor) -> Components:
+    """The components that hold at least `FEWEST` rows, or the largest alone."""
+    kept = count >= torch.minimum(count.max(), torch.tensor(FEWEST, dtype=count.dtype))
+    if bool(kept.all()):
+        return found
+    log_weights = found.log_weights[kept] - found.log_weights[kept].logsumexp(0)
+    tables = {j: table[kept] for j, table in found.tables.items()}
+    return Components(log_weights, found.means[kept], found.covariances[kept], tables, found.shares)
 
 
 def log_prior(current: Components, smoothing: float) -> float:

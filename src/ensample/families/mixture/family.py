@@ -38,10 +38,11 @@ class Mixture:
 
     Learned by EM on additive statistics (Dempster, Laird and Rubin 1977). A missing or non-existing coordinate is
     integrated out exactly (Ghahramani and Jordan 1994). Every number stands for its whole cell: its statistics are the
-    expectation over a uniform value inside the cell, so that no component ever gets narrower than a cell.
+    expectation over a uniform value inside the cell, so that no component ever gets narrower than a cell. A component
+    that is left with fewer than five rows is dropped, since its mean would give these rows away.
 
     Arguments:
-        components: how many; None tries 1, 2, 4, ... 64 on a sample and takes the best on held-out rows of it.
+        components: how many at most; None tries 1, 2, 4, ... 64 on a sample and takes the best on held-out rows of it.
         covariance: "full", "tied", "diagonal" or "spherical".
         smoothing: class probabilities are as if each component had seen this many more rows with the overall shares.
         ridge: variance added to every number, in units of the column's (standardised) variance.
