@@ -16,8 +16,8 @@ settings it has, and the command line takes the same ones as `--set NAME=VALUE`.
 
 {table}
 
-*exact*: right up to rounding. *estimate*: by drawing, and as good as the number of draws. *bound*: never above the
-truth. *where* is sampling under conditions; *mean or mode* is `impute` with that `how`.
+*exact*: right up to rounding. *estimate*: by drawing or by a numerical rule, as good as the number of draws or points.
+*bound*: never above the truth. *where* is sampling under conditions; *mean or mode* is `impute` with that `how`.
 """
 
 KINDS = """# Kinds of field

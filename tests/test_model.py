@@ -166,6 +166,12 @@ def test_a_table_of_conditions_names_fields_of_the_model(model):
         model.sample(where=pd.DataFrame({"age": [30], "sexx": ["Male"]}), seed=0)
 
 
+def test_what_a_rule_integrates_is_called_an_estimate():
+    frame = people().drop(columns=["height", "sex"])
+    can = en.fit(frame, en.families.Mixture(components=2, covariance="diagonal"), budget="3 steps").can
+    assert can == {"sample": "exact", "log_prob": "estimate", "anomaly_score": "estimate", "impute": "estimate"}
+
+
 def test_a_column_without_any_value_is_filled(model):
     rows = people(6).assign(sex=None, height=np.nan)
     filled = model.impute(rows.astype({"height": object}), seed=0).to_pandas()

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from ensample.families import TABLE
-from ensample.families.base import Distribution, Draws, Expects
+from ensample.families.base import Distribution, Draws
 from ensample.model import capabilities
 
 VERBS = ("sample", "log_prob", "anomaly_score", "where", "impute", "mean or mode", "save")
@@ -28,7 +28,7 @@ def of(distribution: type[Distribution]) -> dict[str, str]:
     found: dict[str, str] = {**capabilities(distribution, distribution.guarantees)}
     found["where"] = found.get("impute", found["sample"])
     if issubclass(distribution, Draws):
-        found["mean or mode"] = "exact" if issubclass(distribution, Expects) else "estimate"
+        found["mean or mode"] = "estimate"
     if distribution.storable:
         found["save"] = "yes"
     return {verb: found[verb] for verb in VERBS if verb in found}

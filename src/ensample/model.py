@@ -263,7 +263,12 @@ class Model:
 
 
 def capabilities(distribution: type[Distribution], guarantees: Mapping[str, Guarantee]) -> dict[str, Guarantee]:
-    """Public verbs of a distribution from what it has and guarantees."""
+    """Public verbs of a distribution from what it has and guarantees.
+
+    What needs the integral of a density over a cell is an estimate: a numerical rule takes it (`infer.likelihood`).
+    """
+    if distribution.measure == "density":
+        guarantees = {**guarantees, "log_prob": "estimate", "draw": "estimate"}
     out: dict[str, Guarantee] = {"sample": guarantees.get("sample", "exact")}
     if issubclass(distribution, Scores):
         out["log_prob"] = out["anomaly_score"] = guarantees.get("log_prob", "exact")
