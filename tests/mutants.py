@@ -68,7 +68,7 @@ MUTANTS = [
         INFER,
     ),
     Mutant("infer/condition.py", "u < torch.exp(weight - self.top)", "u < 1.0", INFER),
-    Mutant("infer/impute.py", "share = torch.softmax(weight, 1)", "share = torch.ones_like(weight)", INFER),
+    Mutant("infer/impute.py", "torch.softmax(weight, 1)", "torch.ones_like(weight)", INFER),
     Mutant("families/boosted/adaptive.py", "self.power - 2 * float(weights @ cross)", "self.power", ADAPTIVE),
     Mutant("families/boosted/adaptive.py", "| np.isin(b, known)", "| True", ADAPTIVE),
     Mutant("families/orders.py", "torch.maximum(key[:, j], key[:, span.exists[0]])", "key[:, j]", NETS),

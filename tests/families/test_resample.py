@@ -93,7 +93,7 @@ def test_given_fields_that_no_row_has_are_refused():
     records = with_given()
     model = Resample().fit(records.select(np.flatnonzero(records.table[:, 0] != 1)), 0, Run())
     cond = Batch(torch.tensor([[0], [1]]), torch.ones(2, 1, dtype=torch.bool))
-    with pytest.raises(CapabilityError, match="row 2"):
+    with pytest.raises(CapabilityError, match="row 1"):
         model.sample(2, generator(6), cond)
 
 

@@ -148,8 +148,10 @@ def test_a_row_that_cannot_be_is_named_in_the_whole_batch(monkeypatch):
     chain = ExactChain(False)
     row = unknown(7, chain.event)
     row.cells[5, 0], row.mask[5, 0] = 2, True
-    with pytest.raises(InputError, match="row 5"):
+    with pytest.raises(InputError, match="row 5 and 0 others"):
         fill(_Refusing(chain), row, [], generator(5))
+    with pytest.raises(InputError, match="row 5 and 0 others"):
+        centre(_Refusing(chain), row, [], generator(5), "mean")
 
 
 def test_draws_without_a_value_have_no_vote():

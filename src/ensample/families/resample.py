@@ -40,7 +40,7 @@ class TrainingRows(Distribution):
         if len(impossible):
             raise CapabilityError(
                 "Resampling can only return rows that were in the training data.",
-                f"given fields of row {int(impossible[0]) + 1}",
+                f"given fields of row {int(impossible[0])}",
                 f"{len(impossible)} of {n} rows whose given fields no training row has",
                 "give values that occur together in the training data, or fit another family",
             )

@@ -28,31 +28,35 @@ FREQUENT = 0.1
 """Least share of the draws at which the most frequent cell of a number is its mode."""
 
 
-def fill(distribution: Distribution, batch: Batch, limits: Sequence[Limit], generator: Generator) -> Batch:
+def fill(
+    distribution: Distribution,
+    batch: Batch,
+    limits: Sequence[Limit],
+    generator: Generator,
+    numbers: Tensor | None = None,
+) -> Batch:
     """One completed record for each row; known coordinates unchanged. See `Draws.draw` for limits.
 
     Where draws see all evidence, rejection by what the limits weigh makes them exact; elsewhere (a fixed-order chain
-    with evidence after the hole) each row takes one of `PARTICLES` weighted proposals (Rubin 1987).
+    with evidence after the hole) each row takes one of `PARTICLES` weighted proposals (Rubin 1987). `numbers` [rows]
+    name the rows in an error, from 0 if they are left out.
 
     Raises:
         InputError: some rows cannot be completed by this family at all (it says which).
     """
-    parts = []
+    numbers = torch.arange(len(batch)) if numbers is None else numbers
     exact = distribution.sees_evidence
     step = ROWS_AT_ONCE if exact else ROWS_AT_ONCE // PARTICLES
+    route = _by_rejection if exact else _resampled
+    parts = []
     for start in range(0, len(batch), step):
-        piece = batch.take(slice(start, start + step))
-        filled = (
-            _by_rejection(distribution, piece, limits, generator, start)
-            if exact
-            else _resampled(distribution, piece, limits, generator, torch.arange(start, start + len(piece)))
-        )
-        parts.append(filled)
+        here = slice(start, start + step)
+        parts.append(route(distribution, batch.take(here), limits, generator, numbers[here]))
     return concatenate(parts) if parts else batch
 
 
 def _by_rejection(
-    distribution: Distribution, batch: Batch, limits: Sequence[Limit], generator: Generator, first: int
+    distribution: Distribution, batch: Batch, limits: Sequence[Limit], generator: Generator, numbers: Tensor
 ) -> Batch:
     cells, mask = batch.cells.clone(), batch.mask.clone()
     pending = torch.arange(len(batch))
@@ -65,29 +69,34 @@ def _by_rejection(
             return Batch(cells, mask, batch.cond)
     for start in range(0, len(pending), ROWS_AT_ONCE // PARTICLES):
         rows = pending[start : start + ROWS_AT_ONCE // PARTICLES]
-        late = _resampled(distribution, batch.take(rows), limits, generator, first + rows)
+        late = _resampled(distribution, batch.take(rows), limits, generator, numbers[rows])
         cells[rows], mask[rows] = late.cells, late.mask
     return Batch(cells, mask, batch.cond)
 
 
 def _resampled(
-    distribution: Distribution, batch: Batch, limits: Sequence[Limit], generator: Generator, numbers: Tensor
+    distribution: Distribution,
+    batch: Batch,
+    limits: Sequence[Limit],
+    generator: Generator,
+    numbers: Tensor,
+    times: int = 1,
 ) -> Batch:
-    """One of `PARTICLES` proposals a row, in proportion to their weights; `numbers` [rows] name rows in an error."""
-    made, weight = propose(distribution, batch.repeat(PARTICLES), limits, generator)
-    weight = weight.reshape(len(batch), PARTICLES)
-    impossible = torch.isinf(weight).all(1).nonzero()[:, 0]
+    """Proposals in proportion to their weights: `times` of `PARTICLES` a row, four times as many if that is several."""
+    particles = PARTICLES if times == 1 else 4 * PARTICLES
+    made, weight = propose(distribution, batch.repeat(particles), limits, generator)
+    weight = weight.reshape(len(batch), particles)
+    impossible = torch.unique(numbers[torch.isinf(weight).all(1)])
     if len(impossible):
         raise InputError(
             "Every row must be possible under the model.",
-            f"row {int(numbers[impossible[0]])} and {len(impossible) - 1} others",
+            f"row {int(impossible[0])} and {len(impossible) - 1} others",
             "no completion was found that agrees with what is known",
             "check these values, or use a family with exact conditionals",
         )
-    share = torch.softmax(weight, 1)
-    chosen = torch.multinomial(share, 1, generator=generator)[:, 0]
-    filled = made.take(torch.arange(len(batch)) * PARTICLES + chosen)
-    return Batch(filled.cells, filled.mask, batch.cond)
+    chosen = torch.multinomial(torch.softmax(weight, 1), times, replacement=True, generator=generator)
+    filled = made.take((torch.arange(len(batch))[:, None] * particles + chosen).flatten())
+    return Batch(filled.cells, filled.mask, batch.repeat(times).cond)
 
 
 def centre(distribution: Distribution, batch: Batch, limits: Sequence[Limit], generator: Generator, how: str) -> Batch:
@@ -105,10 +114,14 @@ def _from_draws(
 ) -> tuple[Tensor, Tensor]:
     values = torch.zeros(batch.cells.shape, dtype=torch.float64)
     mask = torch.zeros_like(batch.mask)
-    step = max(1, ROWS_AT_ONCE // AVERAGED)
+    step = max(1, ROWS_AT_ONCE // (4 * PARTICLES))
     for start in range(0, len(batch), step):
         piece = batch.take(slice(start, start + step))
-        drawn = fill(distribution, piece.repeat(AVERAGED), limits, generator)
+        numbers = torch.arange(start, start + len(piece))
+        if distribution.sees_evidence:
+            drawn = fill(distribution, piece.repeat(AVERAGED), limits, generator, numbers.repeat_interleave(AVERAGED))
+        else:  # all from one set of proposals, which cost most
+            drawn = _resampled(distribution, piece, limits, generator, numbers, AVERAGED)
         cells = drawn.cells.reshape(len(piece), AVERAGED, -1)
         known = drawn.mask.reshape(len(piece), AVERAGED, -1)
         here = slice(start, start + len(piece))
@@ -126,7 +139,7 @@ def _majority_exists(distribution: Distribution, cells: Tensor, known: Tensor) -
     for j in {span.exists[0] for span in distribution.event.spans if span.exists is not None}:
         modes[:, j] = _mode(cells[..., j], known[..., j]).to(torch.int64)
     exists = [distribution.event.existing(modes, j) & known[..., j].any(1) for j in range(cells.shape[2])]
-    return torch.stack(exists, 1)
+    return torch.stack(exists, 1) if exists else known.any(1)
 
 
 def _mean(cells: Tensor, known: Tensor) -> Tensor:
