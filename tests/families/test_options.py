@@ -99,3 +99,21 @@ def test_every_family_explains_every_option_and_takes_its_own_defaults(name):
             default = option.default
             text = ",".join(map(str, default)) if isinstance(default, tuple) else str(default)
             assert getattr(build(family, {option.name: text}), option.name) == default
+
+
+@pytest.mark.parametrize(
+    ("family", "option", "value"),
+    [
+        ("independent", "bins", 0),
+        ("boosted", "leaves", 1),
+        ("boosted", "rate", 0.0),
+        ("boosted", "rows", 0),
+        ("autoregressive", "width", 0),
+        ("autoregressive", "batch_size", 0),
+        ("trees", "leaf", 0),
+        ("mixture", "components", 0),
+    ],
+)
+def test_values_out_of_range_are_refused_by_the_family_itself(family, option, value):
+    with pytest.raises(InputError, match=f"{family}, {option}"):
+        TABLE[family](**{option: value})

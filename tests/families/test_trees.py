@@ -8,6 +8,7 @@ from sklearn.tree import DecisionTreeClassifier
 from tests.laws.cases import generator
 
 from ensample.budget import Budget, Clock
+from ensample.errors import InputError
 from ensample.events import Batch, Continuous, Discrete, Lattice, Mixed, Span
 from ensample.families import Trees
 from ensample.families.trees.bump import Bump, leaf_moments
@@ -317,5 +318,5 @@ def test_weights_are_chosen_for_new_rows_not_for_old_ones():
 
 @pytest.mark.parametrize("options", [{"trees": 0}, {"leaf": 0}, {"bins": 0}])
 def test_options_that_make_no_sense_are_refused(options):
-    with pytest.raises(ValueError, match="at least 1"):
+    with pytest.raises(InputError, match="choose 1 or more"):
         Trees(**options)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_chec
 
 from torch import Generator, Tensor, nn
 
+from ensample.errors import InputError
 from ensample.events import Batch, Limit, Mixed
 from ensample.kinds.records import Records
 
@@ -115,6 +116,16 @@ class Family(Protocol):
     ) -> Distribution:
         """Inverse of `Distribution.arrays` and `facts`."""
         ...
+
+
+def at_least(family: Family, **smallest: float) -> None:
+    """Check options of a family against their smallest values; None is left alone. Raises InputError."""
+    for name, low in smallest.items():
+        value = getattr(family, name)
+        if value is not None and not value >= low:
+            raise InputError(
+                "An option must be in its range.", f"{family.name}, {name}", str(value), f"choose {low} or more"
+            )
 
 
 Statistics = dict[str, Tensor]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ensample.events import Mixed
-from ensample.families.base import Distribution, Guarantee
+from ensample.families.base import Distribution, Guarantee, at_least
 from ensample.families.bins import Bins, fit_all
 from ensample.families.chain import Chain, Seen
 from ensample.kinds.records import ABSENT, Records
@@ -52,6 +52,9 @@ class Independent:
 
     name: ClassVar[str] = "independent"
     distribution: ClassVar[type[Distribution]] = IndependentColumns
+
+    def __post_init__(self) -> None:
+        at_least(self, bins=1)
 
     def refuses(self, event: Mixed, given: Mixed | None) -> str | None:
         """Accepts every mixed event; given fields are ignored."""

@@ -12,7 +12,7 @@ from torch import Generator, Tensor, nn
 from ensample.events import Batch, Mixed
 from ensample.families.autoregressive.cells import Reader
 from ensample.families.autoregressive.determined import LOOKED_AT, learned_order
-from ensample.families.base import Distribution, Guarantee, Player
+from ensample.families.base import Distribution, Guarantee, Player, at_least
 from ensample.families.bins import Bins, fit_all
 from ensample.families.chain import Chain, Seen
 from ensample.families.independent import part
@@ -166,6 +166,11 @@ class Autoregressive:
 
     name: ClassVar[str] = "autoregressive"
     distribution: ClassVar[type[Distribution]] = AutoregressiveColumns
+
+    def __post_init__(self) -> None:
+        at_least(
+            self, bins=1, width=1, layers=0, bumps=0, learning_rate=1e-12, weight_decay=0.0, batch_size=1, patience=1
+        )
 
     def refuses(self, event: Mixed, given: Mixed | None) -> str | None:
         """Accepts every mixed event."""

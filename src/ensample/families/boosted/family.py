@@ -10,7 +10,7 @@ import torch
 from torch import Generator, Tensor
 
 from ensample.events import Mixed
-from ensample.families.base import Distribution, Guarantee
+from ensample.families.base import Distribution, Guarantee, at_least
 from ensample.families.bins import Bins, fit_all
 from ensample.families.boosted.classifier import Growth
 from ensample.families.boosted.column import Column
@@ -133,6 +133,9 @@ class Boosted:
 
     name: ClassVar[str] = "boosted"
     distribution: ClassVar[type[Distribution]] = BoostedDigits
+
+    def __post_init__(self) -> None:
+        at_least(self, rounds=1, leaves=2, rate=1e-6, patience=1, bins=1, rows=2, inputs=0)
 
     def refuses(self, event: Mixed, given: Mixed | None) -> str | None:
         """Accepts every mixed event."""

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ensample.errors import InputError
 from ensample.events import Batch, Mixed
-from ensample.families.base import Distribution, Statistics
+from ensample.families.base import Distribution, Statistics, at_least
 from ensample.families.mixture.components import (
     Components,
     Layout,
@@ -69,11 +69,7 @@ class Mixture:
 
     def __post_init__(self) -> None:
         structure_named(self.covariance)
-        _at_least("components", 1 if self.components is None else self.components, 1)
-        _at_least("steps", self.steps, 1)
-        _at_least("tolerance", self.tolerance, 0.0)
-        _at_least("smoothing", self.smoothing, 1e-6)
-        _at_least("ridge", self.ridge, 1e-12)
+        at_least(self, components=1, steps=1, tolerance=0.0, smoothing=1e-6, ridge=1e-12)
 
     def refuses(self, event: Mixed, given: Mixed | None) -> str | None:
         """Accepts every mixed event."""
@@ -152,8 +148,3 @@ class Mixture:
         for _ in range(_TRIAL_STEPS):
             current = self.update(current, self.summarize_prepared(current, prepared))
         return current
-
-
-def _at_least(name: str, value: float, least: float) -> None:
-    if not value >= least:
-        raise InputError("An option must be in its range.", name, str(value), f"choose {least} or more")

@@ -10,7 +10,7 @@ import torch
 from torch import Generator, Tensor
 
 from ensample.events import Continuous, Discrete, Mixed
-from ensample.families.base import Distribution, Guarantee
+from ensample.families.base import Distribution, Guarantee, at_least
 from ensample.families.bins import Bins, fit_all
 from ensample.families.chain import Chain, Seen
 from ensample.families.independent import part
@@ -77,8 +77,7 @@ class Trees:
     distribution: ClassVar[type[Distribution]] = BackoffTrees
 
     def __post_init__(self) -> None:
-        if min(self.trees, self.leaf, self.bins, self.rows) < 1:
-            raise ValueError("trees, leaf, bins and rows are at least 1")
+        at_least(self, trees=1, leaf=1, bins=1, rows=1)
 
     def refuses(self, event: Mixed, given: Mixed | None) -> str | None:
         """Accepts every mixed event, and any given fields."""
