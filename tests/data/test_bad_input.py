@@ -20,6 +20,7 @@ FILES = [
     ("x.jsonl", b"\n\n", InputError, "hold records", "no record"),
     ("x.csv", b"a,b\n1,2\n3\n4,5\n", InputError, "line 3", "1 cells instead of 2: '3'"),
     ("x.csv", b"\na,b\n1,2\n3,4,5\n", InputError, "line 4", "3 cells instead of 2: '3,4,5'"),
+    ("x.csv", b'a,b\n"1\n2",3\n4\n', InputError, "line 4", "1 cells instead of 2: '4'"),
     ("x.csv", b"a,b,a\n1,2,3\n", InputError, "names must differ", "more than one 'a'"),
     ("x.csv", b"a,b\n1,2\n2,inf\n3,-Infinity\n", InputError, "column 'b', first in record 2", "2 infinite"),
     ("x.csv", "a,b\n1,café\n".encode("cp1252"), InputError, "line 2", 'encoding="cp1252"'),

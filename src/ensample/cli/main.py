@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import atexit
 import contextlib
 import os
 import sys
@@ -94,17 +93,8 @@ def build_parser(fit_notes: str = "") -> argparse.ArgumentParser:
 
 
 def main() -> NoReturn:
-    """Run the command of this process, and end it.
-
-    The interpreter is not taken down piece by piece: on its way out, a thread of Arrow that still asks for the
-    interpreter's lock aborts the process, and an error told to the user would end in a core dump.
-    """
-    code = command(sys.argv[1:])
-    atexit._run_exitfuncs()
-    with contextlib.suppress(OSError):
-        sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
+    """Run the command of this process, and end it."""
+    sys.exit(command(sys.argv[1:]))
 
 
 def command(arguments: Sequence[str]) -> int:
@@ -131,6 +121,7 @@ def command(arguments: Sequence[str]) -> int:
         console.close()
         return failed(EnsampleError("The work must fit in memory.", seen="no memory left", fix="give fewer rows"), args)
     except BrokenPipeError:  # the reader of a pipe (head, less) has gone; that is no error of ours
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nor of the flush at the end of the process
         return PIPE_CLOSED
     except OSError as error:
         console.close()

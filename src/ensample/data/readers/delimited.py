@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,7 @@ from ensample.errors import InputError
 
 _BLOCK = 1 << 22
 _NO_RECORDS = ("Empty CSV file", "file is too short")
+_RAGGED = re.compile(r"Expected (\d+) columns, got (\d+): (.*)", re.DOTALL)
 _DELIMITERS = (",", ";", "\t", "|")
 
 
@@ -81,19 +83,15 @@ class _Open:
     layout: Layout
 
     def __call__(self, names: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
-        layout, wrong = self.layout, list[Any]()
-
-        def note(row: Any) -> str:
-            wrong.append(row)
-            return "error"
-
+        layout = self.layout
         read = pcsv.ReadOptions(
             column_names=layout.names,
             skip_rows=layout.lines,
             block_size=_BLOCK,
             encoding="utf8" if layout.encoding == "utf-8" else layout.encoding,
         )
-        parse = pcsv.ParseOptions(delimiter=layout.delimiter, newlines_in_values=True, invalid_row_handler=note)
+        # No handler of invalid rows: a thread of Arrow would hold it, and abort the process where it ends before that.
+        parse = pcsv.ParseOptions(delimiter=layout.delimiter, newlines_in_values=True)
         as_text = pcsv.ConvertOptions(
             column_types=dict.fromkeys(layout.names, pa.string()),
             strings_can_be_null=False,
@@ -109,7 +107,7 @@ class _Open:
                     self._refuse_open_quote(last)
             except (pa.ArrowInvalid, UnicodeError) as error:
                 if not any(sign in str(error) for sign in _NO_RECORDS):
-                    raise self._explained(error, wrong) from error
+                    raise self._explained(error) from error
 
     def _refuse_open_quote(self, last: pa.RecordBatch) -> None:
         """A quote that is never closed swallows the rest of the file, without an error of the parser."""
@@ -128,21 +126,39 @@ class _Open:
                 'close the quote, or double it ("") where it is part of a text',
             )
 
-    def _explained(self, error: Exception, wrong: list[Any]) -> InputError:
+    def _explained(self, error: Exception) -> InputError:
         path = str(self.file.path)
-        if wrong:
-            row = wrong[0]
-            where = f"{path}, line {row.number}" if row.number is not None else path
+        if ragged := _RAGGED.search(str(error)):
+            wanted, met, text = ragged.groups()
+            line = self._line_of(int(met))
             return InputError(
                 "Every record has a cell for each column.",
-                where,
-                f"{row.actual_columns} cells instead of {row.expected_columns}: {_short(row.text)!r}",
+                path if line is None else f"{path}, line {line}",
+                f"{met} cells instead of {wanted}: {_short(text)!r}",
                 'set cells with a delimiter in them in quotes ("), or say delimiter=',
             )
         if isinstance(error, UnicodeError) or "UTF8" in str(error):
             return not_in(self.layout.encoding, self.file)
         fix = "check the quotes: one is opened and not closed, perhaps" if "straddl" in str(error) else "check the file"
         return InputError("The file must be a table in CSV.", path, str(error), fix)
+
+
+    def _line_of(self, cells: int) -> int | None:
+        """Where the first record with this number of cells begins, lines counting from 1: read once more to find it."""
+        layout = self.layout
+        with self.file.open() as stream:
+            lines = text_of(stream, "utf-8-sig" if layout.encoding == "utf-8" else layout.encoding)
+            for _ in range(layout.lines):
+                next(lines)
+            reader, begin = csv.reader(lines, delimiter=layout.delimiter), 0
+            try:
+                for row in reader:
+                    if len(row) == cells:
+                        return layout.lines + begin + 1
+                    begin = reader.line_num
+            except (csv.Error, UnicodeError):
+                return None
+        return None
 
 
 def not_in(encoding: str, file: File) -> InputError:
