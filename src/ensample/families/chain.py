@@ -101,9 +101,7 @@ class Chain(Distribution):
             if not self.any_order and bool(evidence.any()):
                 rows = evidence.nonzero()[:, 0]
                 weight[rows] += self._cell_score(j, cells[rows, j], seen.take(rows))
-            weight[
-                evidence & ~self.event.existing(cells, j)
-            ] = -torch.inf  # a value needs a state
+            weight[evidence & ~self.event.existing(cells, j)] = -torch.inf  # a value needs a state
             rows = (exists & ~evidence).nonzero()[:, 0]
             if len(rows):
                 cells[rows, j], extra = self._draw_cells(j, seen.take(rows), generator, bounds.get(j))
