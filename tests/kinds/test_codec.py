@@ -1,6 +1,7 @@
 """The codec of a table: spans side by side, given fields, holes, conditions, what is told at score time."""
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 import torch
@@ -136,5 +137,15 @@ def test_wishes_that_are_none(wish):
 
 def test_wishes():
     assert rule_of(float("nan"), "x").values == (None,)
+    assert rule_of([pd.NaT, pd.NA, np.datetime64("NaT", "D"), 2], "x").values == (None, None, None, 2)
+    assert (rule_of((pd.NaT, 3), "x").low, rule_of((1, float("nan")), "x").high) == (None, None)
     assert rule_of({3}, "x").values == (3,) and rule_of(range(2), "x").values == (0, 1)
     assert rule_of(np.array([1, 2]), "x").values == (1, 2)
+
+
+def test_an_infinite_end_of_a_range_is_open():
+    inf = float("inf")
+    assert CODEC.limits({"age": (-inf, inf)}) == CODEC.limits({"age": (-1e9, 1e9)})
+    for wish in (inf, (inf, inf), (-inf, -inf)):
+        with pytest.raises(InputError, match="possible"):
+            CODEC.limits({"age": wish})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
@@ -176,20 +175,27 @@ def rule_of(wish: Any, field: str) -> Rule:
     if isinstance(wish, tuple):
         if len(wish) != 2:
             raise impossible(field, f"{wish!r}", "a range is a pair (low, high); write a set of values as a list")
+        wish = tuple(None if _is_missing(end) else end for end in wish)
         if wish == (None, None):
             raise impossible(field, "a range without ends", "leave the field out of the condition")
         return Rule(None, *wish)
     if isinstance(wish, list | set | frozenset | np.ndarray | pa.Array | pa.ChunkedArray):
         values = wish.to_pylist() if isinstance(wish, pa.Array | pa.ChunkedArray) else list(wish)
-        values = [None if _is_nan(value) else value for value in values]
+        values = [None if _is_missing(value) else value for value in values]
         if not values:
             raise impossible(field, "an empty list of values", "name at least one value")
         return Rule(tuple(values))
-    return Rule((None if _is_nan(wish) else wish,))
+    return Rule((None if _is_missing(wish) else wish,))
 
 
-def _is_nan(value: Any) -> bool:
-    return isinstance(value, float | np.floating) and math.isnan(value)
+def _is_missing(value: Any) -> bool:
+    """None, NaN, NaT and the NA of pandas."""
+    if isinstance(value, np.datetime64 | np.timedelta64):
+        return bool(np.isnat(value))
+    try:
+        return bool(pa.array([value], from_pandas=True).null_count)
+    except (pa.ArrowException, TypeError, ValueError, OverflowError):  # what Arrow has no type for is a value
+        return False
 
 
 def _encoded(kind: Kind, column: pa.Array, field: str, done: int) -> np.ndarray:

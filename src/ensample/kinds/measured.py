@@ -209,6 +209,8 @@ class Measured(ABC):
         if isinstance(numerator, int) and (numerator - self.low) % self.step == 0:
             return (numerator - self.low) // self.step
         position = (numerator - self.low) / self.step
+        if math.isinf(position):
+            return position
         return round(position) if abs(position - round(position)) < 1e-6 else position
 
     def span_text(self) -> str:
@@ -258,6 +260,8 @@ def numerators_of(cells: np.ndarray, low: int, step: int) -> np.ndarray:
 
 
 def _whole(position: float, *, up: bool) -> int:
+    if math.isinf(position):
+        return FAR if position > 0 else -FAR
     return int(math.ceil(position) if up else math.floor(position))
 
 

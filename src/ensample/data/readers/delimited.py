@@ -142,7 +142,6 @@ class _Open:
         fix = "check the quotes: one is opened and not closed, perhaps" if "straddl" in str(error) else "check the file"
         return InputError("The file must be a table in CSV.", path, str(error), fix)
 
-
     def _line_of(self, cells: int) -> int | None:
         """Where the first record with this number of cells begins, lines counting from 1: read once more to find it."""
         layout = self.layout
