@@ -205,3 +205,24 @@ class Broken(Halfway):
 def test_likelihood_that_is_not_finite_is_told():
     with pytest.raises(TrainingError, match="must be finite"):
         fit_by_summaries(Broken(), column([1, 2]), 0, Run())
+
+
+@dataclass(frozen=True)
+class Stumbling(Halfway):
+    """Its third step goes the wrong way, as when a component is given up."""
+
+    tolerance: float = 1e-9
+
+    def update(self, current: Point, statistics: dict[str, torch.Tensor]) -> Point:
+        found = super().update(current, statistics)
+        return Point(found.mean - 150.0) if 120.0 < float(found.mean - current.mean) < 130.0 else found
+
+
+def test_learning_goes_on_after_a_step_down():
+    table = np.full((5, 3), 1_000, dtype=np.int64)
+    table[:, 2] = 0
+    reports: list[float] = []
+    run = Run(Clock(Budget(steps=60)), report=lambda progress: reports.append(-progress.loss))
+    found = fit_by_summaries(Stumbling(), Records(records().event, table), 0, run)
+    assert np.diff(reports).min() < 0
+    assert isinstance(found, Point) and float(found.mean) == pytest.approx(1_000.0, abs=0.1)
