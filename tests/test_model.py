@@ -230,3 +230,9 @@ def test_a_full_disk_leaves_nothing(tmp_path, model, monkeypatch):
     with pytest.raises(FormatError, match="No space left"):
         model.save(tmp_path / "m.ens")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("how", ["mean", "mode"])
+def test_holes_of_constants_are_filled(how):
+    model = en.fit({"k": [7] * 30}, "independent")
+    assert model.impute({"k": [7, None]}, how=how, seed=0).to_pandas()["k"].tolist() == [7, 7]
