@@ -127,7 +127,7 @@ MUTANTS = [
     Mutant("train/guards.py", "mean > self.mean + jump", "mean > 1e30", TRAIN),
     Mutant("train/checkpoint.py", "self.facts = Facts(**facts)", "self.facts = Facts(facts['step'])", RESUME),
     Mutant("train/machine.py", "torch.set_num_threads(before)", "pass", TRAIN),
-    Mutant("train/summaries.py", "finished = abs(objective - before) < family.tolerance", "finished = False", SUMMARIES),
+    Mutant("train/summaries.py", "abs(objective - before) < family.tolerance", "False", SUMMARIES),
     Mutant("train/summaries.py", "total += family.log_prior(current)", "pass", MIXTURE),
     Mutant("train/summaries.py", "len(self.prepared) * self.batch, len", "0, len", SUMMARIES),
     Mutant("train/summaries.py", 'max(run.clock.seconds, facts["seconds"])', "run.clock.seconds", SUMMARIES),
