@@ -116,12 +116,14 @@ class Mixed:
         return torch.isin(cells[:, parent], torch.tensor(classes))
 
     def values(self, cells: Tensor, offset: Tensor | float = 0.0) -> Tensor:
-        """Real numbers of cells, float64 [rows, spans], at `offset` [spans] from the middle; classes keep codes."""
+        """Real numbers of cells, float64 [rows, spans]; classes keep codes.
+
+        `offset` is the place inside the cell, from the middle: one number, [spans], or [rows, spans].
+        """
         out = cells.to(torch.float64)
         for j, span in enumerate(self.spans):
             if isinstance(span.event, Continuous):
-                shift = float(offset[j]) if isinstance(offset, Tensor) else offset
-                out[:, j] = span.event.lattice.encode(out[:, j] + shift)
+                out[:, j] = span.event.lattice.encode(out[:, j] + _at(offset, j))
         return out
 
     def cells(self, values: Tensor) -> Tensor:
@@ -142,10 +144,13 @@ class Mixed:
         total = torch.zeros(len(cells), dtype=torch.float64)
         for j, span in enumerate(self.spans):
             if isinstance(span.event, Continuous):
-                shift = float(offset[j]) if isinstance(offset, Tensor) else offset
-                slope = span.event.lattice.log_slope(cells[:, j].to(torch.float64) + shift)
+                slope = span.event.lattice.log_slope(cells[:, j].to(torch.float64) + _at(offset, j))
                 total += torch.where(mask[:, j], slope, 0.0)
         return total
+
+
+def _at(offset: Tensor | float, column: int) -> Tensor | float:
+    return offset[..., column] if isinstance(offset, Tensor) else offset
 
 
 @dataclass(frozen=True)
@@ -166,7 +171,7 @@ class Batch:
 
     A set mask means "known". An unset mask means that the coordinate does not exist or is unknown: `log_prob` and
     learning leave it out (integrate over it), `draw` fills it. Cells without mask hold 0. `cond` holds the fields that
-    are given, as a batch of its own over the given event. `offset` (one number in (-1/2, 1/2) per span, [spans]) places
+    are given, as a batch of its own over the given event. `offset` (a number in (-1/2, 1/2) per span, [spans]) places
     the real numbers of a density family inside their cells: `event.values(batch.cells, batch.offset)`.
     """
 

@@ -14,7 +14,7 @@ from ensample.errors import TrainingError
 from ensample.families.base import Player
 from ensample.run import Run
 from ensample.train import learn
-from ensample.train.gradients import WINDOW, Loop, Options, Order, fit_by_gradients
+from ensample.train.gradients import WINDOW, Loop, Order, fit_by_gradients, training
 from ensample.train.guards import LOWER, SETBACKS
 from tests.train.toys import Toy, ToyNet, records
 
@@ -55,7 +55,7 @@ def test_the_first_limit_to_be_reached_ends_the_run(limits, steps):
     run = Run(Clock(Budget(**limits)), report=seen.append)
     fit_by_gradients(Toy(), records(200), 0, run)  # 180 rows to learn from, 11 batches of 16 an epoch
     assert seen[-1].done == 1.0
-    loop = Loop(Toy(), Toy().build(records(), 0), Options.of(Toy()), records(200), 0, Run(Clock(Budget(**limits))))
+    loop = Loop(Toy(), Toy().build(records(), 0), training(Toy()), records(200), 0, Run(Clock(Budget(**limits))))
     list(loop.windows())
     assert loop.learner.facts.step == steps
 
@@ -71,7 +71,7 @@ def test_a_budget_in_seconds_decays_in_time_and_ends_in_time():
 
 
 def test_rate_warms_up_then_falls_to_nothing():
-    loop = Loop(Toy(), ToyNet(0), Options.of(Toy()), records(), 0, run_of(steps=1_000))
+    loop = Loop(Toy(), ToyNet(0), training(Toy()), records(), 0, run_of(steps=1_000))
     rates = np.array([loop._rate(step) for step in range(1_001)])
     assert rates[0] < 0.03 * rates.max()
     top = int(rates.argmax())
@@ -130,7 +130,7 @@ class Broken(Toy):
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_a_loss_that_is_no_number_is_undone_at_a_lower_rate(value):
     family = Broken(value=value)
-    loop = Loop(family, ToyNet(0), Options.of(family), records(), 0, run_of(steps=200))
+    loop = Loop(family, ToyNet(0), training(family), records(), 0, run_of(steps=200))
     list(loop.windows())
     facts = loop.learner.facts
     assert (facts.setbacks, facts.step) == (1, 200)
@@ -150,7 +150,7 @@ def test_a_gradient_that_is_no_number_is_undone():
 
             return (Player("net", loss, tuple(module.parameters())),)
 
-    loop = Loop(Rough(), ToyNet(0), Options.of(Rough()), records(), 0, run_of(steps=100))
+    loop = Loop(Rough(), ToyNet(0), training(Rough()), records(), 0, run_of(steps=100))
     list(loop.windows())
     assert loop.learner.facts.setbacks == 1
     assert all(bool(torch.isfinite(w).all()) for w in weights(loop.module))
@@ -158,7 +158,7 @@ def test_a_gradient_that_is_no_number_is_undone():
 
 def test_a_jump_of_the_loss_is_undone():
     family = Broken(at=101, times=WINDOW, value=500.0)
-    loop = Loop(family, ToyNet(0), Options.of(family), records(), 0, run_of(steps=200))
+    loop = Loop(family, ToyNet(0), training(family), records(), 0, run_of(steps=200))
     list(loop.windows())
     assert (loop.learner.facts.setbacks, loop.learner.facts.step) == (1, 200)
 
@@ -181,7 +181,7 @@ def test_early_stopping_ends_an_overfitting_run_with_its_best_weights():
     data = records(120)
     data.table[:, 1] = np.random.default_rng(3).integers(0, 3, 120)  # nothing to learn: noise
     family = Toy(learning_rate=0.05, noise=0.0, patience=3)
-    loop = Loop(family, ToyNet(4), Options.of(family), data, 0, run_of(steps=100_000))
+    loop = Loop(family, ToyNet(4), training(family), data, 0, run_of(steps=100_000))
     losses = []
     for _ in loop.windows():
         if loop.held_loss is not None:
@@ -205,7 +205,7 @@ def test_two_players_take_their_own_steps_on_their_own_parameters():
             return (Player("a", push, (module.hidden,), steps=2), Player("b", pull, (module.out,)))
 
     family = Duel()
-    loop = Loop(family, ToyNet(0), Options.of(family), records(), 0, run_of(steps=20))
+    loop = Loop(family, ToyNet(0), training(family), records(), 0, run_of(steps=20))
     list(loop.windows())
     counts = [int(o.state[o.param_groups[0]["params"][0]]["step"]) for o in loop.learner.optimisers]
     assert counts == [40, 20]

@@ -101,6 +101,30 @@ class Expects(Protocol):
         ...
 
 
+@runtime_checkable
+class Encodes(Protocol):
+    """Has a latent space: every record has a place in it, and every place makes a record."""
+
+    latent_width: int
+
+    def encode(self, batch: Batch) -> Tensor:
+        """Place of each record in the latent space, float32 [rows, latent_width]; the same each time."""
+        ...
+
+    def decode(self, latent: Tensor, generator: Generator, cond: Batch | None = None) -> Batch:
+        """A record for each place [rows, latent_width]; standard normal places make samples."""
+        ...
+
+
+@runtime_checkable
+class Intervals(Protocol):
+    """Estimates log-probabilities, and knows how far to trust each."""
+
+    def log_prob_interval(self, batch: Batch, level: float = 0.95) -> Tensor:
+        """Lower and upper end of a confidence interval around `log_prob`, float64 [rows, 2]."""
+        ...
+
+
 class Family(Protocol):
     """The constructor is the configuration: a frozen dataclass of plain values."""
 

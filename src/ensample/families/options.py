@@ -152,8 +152,15 @@ def _words(annotation: Any) -> str:
 
 
 def _argument_lines(family: type[Family]) -> dict[str, str]:
-    """Name -> text of the "Arguments:" part of the docstring."""
-    match = re.search(r"Arguments:\n((?:[ ]{4,}.*\n?|\n)+)", inspect.getdoc(family) or "")
+    """Name -> text of the "Arguments:" part of the docstrings of a family and what it inherits from."""
+    lines: dict[str, str] = {}
+    for part in reversed(family.__mro__[:-1]):
+        lines.update(_lines_of(inspect.cleandoc(part.__doc__ or "")))
+    return lines
+
+
+def _lines_of(text: str) -> dict[str, str]:
+    match = re.search(r"Arguments:\n((?:[ ]{4,}.*\n?|\n)+)", text)
     lines: dict[str, str] = {}
     names: list[str] = []
     for line in (match.group(1) if match else "").splitlines():

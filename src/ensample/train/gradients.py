@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,9 @@ from ensample.budget import Clock
 from ensample.errors import Interrupted
 from ensample.events import Batch
 from ensample.families.base import GradientFamily, Player
+from ensample.families.training import Training
 from ensample.kinds.records import Records
+from ensample.nets.random import seeded
 from ensample.run import Progress, Run
 from ensample.train.average import assign
 from ensample.train.checkpoint import Learner
@@ -34,35 +36,8 @@ PART = "gradients"
 """Name of the checkpoint in the run folder."""
 
 
-@dataclass(frozen=True)
-class Options:
-    """What a family may say about its training, by fields of these names; see `GradientFamily`.
-
-    Arguments:
-        learning_rate, weight_decay: of AdamW.
-        batch_size: rows of a step.
-        clip: largest norm of a player's gradient.
-        average: decay of the moving average of the weights.
-        patience: looks at the held-out loss without gain before the rate is lowered, from the best weights on.
-        reductions: how often the rate is lowered so before learning stops early.
-        holdout: share of rows held out to look at, of at most `most_held`.
-    """
-
-    learning_rate: float
-    batch_size: int
-    weight_decay: float = 0.0
-    clip: float = 1.0
-    average: float = 0.999
-    patience: int = 15
-    reductions: int = 2
-    holdout: float = 0.1
-    most_held: int = 2048
-    warm_up: int = 100
-
-    @classmethod
-    def of(cls, family: GradientFamily) -> Options:
-        """The family's own values where it has such fields."""
-        return cls(**{f.name: getattr(family, f.name) for f in fields(cls) if hasattr(family, f.name)})
+MOST_HELD = 2048
+"""Most rows held out to look at."""
 
 
 def fit_by_gradients(family: GradientFamily, records: Records, seed: int, run: Run, save_every: float = 20.0) -> Any:
@@ -74,7 +49,7 @@ def fit_by_gradients(family: GradientFamily, records: Records, seed: int, run: R
         TrainingError: the loss stays non-finite or keeps jumping after several returns to a good state.
         Interrupted: Ctrl-C in a run with a folder. Without one, the model reached so far is returned with a warning.
     """
-    options = Options.of(family)
+    options = training(family)
     module = family.build(records, seed)
     loop = Loop(family, module, options, records, seed, run)
     with machine(threads_for(sum(p.numel() for p in module.parameters()), options.batch_size)):
@@ -94,7 +69,7 @@ class Loop:
     """Steps, windows of steps, looks at the held-out rows."""
 
     def __init__(
-        self, family: GradientFamily, module: nn.Module, options: Options, records: Records, seed: int, run: Run
+        self, family: GradientFamily, module: nn.Module, options: Training, records: Records, seed: int, run: Run
     ) -> None:
         self.family, self.module, self.options, self.records, self.run = family, module, options, records, run
         self.players: tuple[Player, ...] = family.players(module)
@@ -194,7 +169,9 @@ class Loop:
     def _step(
         self, player: Player, optimiser: torch.optim.Optimizer, batch: Batch, generator: Generator
     ) -> tuple[Tensor, Tensor]:
-        loss = player.loss(batch, generator)
+        with seeded(generator):
+            inside = Generator().manual_seed(int(torch.randint(2**62, ())))
+            loss = player.loss(batch, inside)
         gradients = torch.autograd.grad(loss, player.parameters, allow_unused=True, materialize_grads=True)
         for weight, gradient in zip(player.parameters, gradients, strict=True):
             weight.grad = gradient
@@ -256,9 +233,16 @@ class Order:
         return self._shuffled[place * self.size : (place + 1) * self.size]
 
 
-def _parts(rows: int, options: Options, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def training(family: GradientFamily) -> Training:
+    """The options of a family that is a `Training`; defaults with what it says of itself for another."""
+    if isinstance(family, Training):
+        return family
+    return Training(**{f.name: getattr(family, f.name) for f in fields(Training) if hasattr(family, f.name)})
+
+
+def _parts(rows: int, options: Training, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Row numbers (to learn from, held out), each ascending. Nothing is held out of fewer than 20 rows."""
-    count = 0 if rows < 20 else min(int(rows * options.holdout), options.most_held)
+    count = 0 if rows < 20 else min(int(rows * options.holdout), MOST_HELD)
     held = np.sort(np.random.default_rng([seed, 1]).choice(rows, count, replace=False))
     return np.setdiff1d(np.arange(rows), held, assume_unique=True), held
 

@@ -18,6 +18,7 @@ from ensample.families.chain import Chain, Seen
 from ensample.families.independent import part
 from ensample.families.inputs import Inputs
 from ensample.families.orders import Orders, standing
+from ensample.families.training import Training
 from ensample.kinds.records import ABSENT, Records
 from ensample.nets.columns import ColumnNet
 
@@ -129,7 +130,7 @@ class AutoregressiveColumns(nn.Module, Chain):
 
 
 @dataclass(frozen=True)
-class Autoregressive:
+class Autoregressive(Training):
     """p(x) = product over columns of p(column | columns before it), each a network's softmax over bins.
 
     With `any_order` one network learns every order at once (NADE: Uria, Murray and Larochelle 2014), so any set of
@@ -142,9 +143,8 @@ class Autoregressive:
         width: hidden units of each column's network.
         layers: hidden layers of a column's network after the shared first one.
         bumps: moving peaks in a number's distribution over its bins.
-        learning_rate, weight_decay: of AdamW.
-        batch_size: rows of a step.
-        patience: looks at the held-out rows without gain before the learning rate is lowered.
+
+    How it is trained: the options of `Training`.
 
     Example:
         >>> from ensample.events import Discrete, Span
@@ -161,16 +161,13 @@ class Autoregressive:
     bumps: int = 3
     learning_rate: float = 6e-3
     weight_decay: float = 0.1
-    batch_size: int = 256
-    patience: int = 15
 
     name: ClassVar[str] = "autoregressive"
     distribution: ClassVar[type[Distribution]] = AutoregressiveColumns
 
     def __post_init__(self) -> None:
-        at_least(
-            self, bins=1, width=1, layers=0, bumps=0, learning_rate=1e-12, weight_decay=0.0, batch_size=1, patience=1
-        )
+        at_least(self, bins=1, width=1, layers=0, bumps=0)
+        self.check()
 
     def refuses(self, event: Mixed, given: Mixed | None) -> str | None:
         """Accepts every mixed event."""
