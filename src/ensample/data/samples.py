@@ -1,11 +1,12 @@
-"""Real tables that come with the package, with their licence and credit."""
+"""Tables that come with the package: real ones, with their licence and credit, and toy densities."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from ensample.data.toys import TOYS
 from ensample.errors import InputError
 
 if TYPE_CHECKING:
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
 PREFIX = "sample:"
 """`read("sample:adult")` reads a bundled table."""
+TOY_ROWS = 10_000
+"""Points of a toy density that is read as a table."""
 _FOLDER = Path(__file__).parent / "samples"
 
 
@@ -65,13 +68,22 @@ def find(name: str) -> Sample:
     """
     if name not in SAMPLES:
         raise InputError(
-            "The sample must be one of those bundled.", PREFIX + name, repr(name), "choose from " + ", ".join(SAMPLES)
+            "The sample must be one of those bundled.",
+            PREFIX + name,
+            repr(name),
+            "choose from " + ", ".join([*SAMPLES, *TOYS]),
         )
     return SAMPLES[name]
 
 
+def toy(name: str, rows: int = TOY_ROWS, seed: int = 0) -> dict[str, Any]:
+    """Points of a toy density as columns `x` and `y`."""
+    points = TOYS[name].draw(rows, seed)
+    return {"x": points[:, 0], "y": points[:, 1]}
+
+
 def load(name: str) -> Dataset:
-    """Read a bundled table; the same as `read("sample:" + name)`.
+    """Read a bundled table or 10,000 points of a toy density; the same as `read("sample:" + name)`.
 
     Example:
         >>> len(load("california_housing"))
@@ -79,4 +91,4 @@ def load(name: str) -> Dataset:
     """
     from ensample.data.readers import read
 
-    return read(PREFIX + find(name).name)
+    return read(PREFIX + name)

@@ -14,6 +14,7 @@ from ensample.data.missing import Spellings
 from ensample.data.readers import arrays, columnar, delimited, jsonlines, memory, sql
 from ensample.data.readers.feed import Feed, gather, machine_share
 from ensample.data.sources import COMPRESSIONS, File
+from ensample.data.toys import TOYS
 from ensample.errors import InputError
 
 
@@ -51,8 +52,9 @@ def read(
     if isinstance(source, Dataset):
         return source
     if isinstance(source, str) and source.startswith(samples.PREFIX):
-        sample = samples.find(source.removeprefix(samples.PREFIX))
-        return _named(read(sample.path, missing=missing, limit=limit), source)
+        name = source.removeprefix(samples.PREFIX)
+        table = samples.toy(name) if name in TOYS else samples.find(name).path
+        return _named(read(table, missing=missing, limit=limit), source)
     if isinstance(source, str) and "://" in source:
         return gather(sql.feed(source), spellings, _limit(limit))
     if isinstance(source, str | os.PathLike):
