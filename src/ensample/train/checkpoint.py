@@ -9,8 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from ensample.families.base import Player
+from ensample.families.training import Training
 from ensample.train.average import Average, assign
 from ensample.train.guards import LOWER, Guard
+from ensample.train.optimisers import optimiser_for
+from ensample.train.tuning import Free
 
 State = tuple[dict[str, Tensor], dict[str, Any]]
 
@@ -33,6 +36,7 @@ class Learner:
     """Weights, their average, their optimisers, and where learning stands. `state` and `restore` are inverse."""
 
     module: nn.Module
+    free: list[Free]
     optimisers: list[torch.optim.Optimizer]
     average: Average
     guard: Guard
@@ -40,22 +44,13 @@ class Learner:
     best: list[Tensor] = field(default_factory=list)
 
     @classmethod
-    def begin(
-        cls, module: nn.Module, players: tuple[Player, ...], rate: float, decay: float, average: float
-    ) -> Learner:
-        """A learner before its first step: AdamW (Loshchilov and Hutter 2019) for each player's own parameters."""
-        optimisers: list[torch.optim.Optimizer] = [
-            torch.optim.AdamW(p.parameters, lr=rate, betas=(0.9, 0.99), weight_decay=decay, fused=True) for p in players
-        ]
-        for optimiser in optimisers:  # zero moments from the start, so that every state has the same arrays
-            for weight in _parameters(optimiser):
-                optimiser.state[weight] = {
-                    "step": torch.zeros(()),
-                    "exp_avg": torch.zeros_like(weight),
-                    "exp_avg_sq": torch.zeros_like(weight),
-                }
-        weights = Average(list(module.parameters()), average)
-        return cls(module, optimisers, weights, Guard(spikes=len(players) == 1))
+    def begin(cls, module: nn.Module, players: tuple[Player, ...], options: Training, seed: int) -> Learner:
+        """A learner before its first step, with an optimiser for each player's own parameters."""
+        generator = torch.Generator().manual_seed(seed)
+        free = [Free.of(module, player, options, generator) for player in players]
+        optimisers = [optimiser_for(options, part.leaves) for part in free]
+        weights = Average(list(module.parameters()), options.average)
+        return cls(module, free, optimisers, weights, Guard(spikes=len(players) == 1))
 
     def _live(self) -> dict[str, Tensor]:
         """Every tensor that a step changes, by name."""
@@ -65,6 +60,10 @@ class Learner:
         for i, optimiser in enumerate(self.optimisers):
             for j, weight in enumerate(_parameters(optimiser)):
                 arrays |= {f"optimiser.{i}.{j}.{key}": value for key, value in optimiser.state[weight].items()}
+        for i, part in enumerate(self.free):
+            if part.fixed:
+                arrays |= {f"leaf.{i}.{j}": leaf for j, leaf in enumerate(part.leaves)}
+                arrays |= {f"fixed.{i}.{j}": weight for j, weight in enumerate(part.fixed)}
         return arrays
 
     def state(self) -> State:
@@ -93,12 +92,25 @@ class Learner:
         self.restore(state)
         self.facts.setbacks, self.facts.scale = setbacks + 1, scale * LOWER
 
+    def keep_best(self) -> None:
+        """Remember the averaged weights, and the buffers (running means) that go with them, as the best so far."""
+        self.best = [value.clone() for value in (*self.average.values, *self.module.buffers())]
+
+    def return_to_best(self) -> None:
+        """Go on from the best averaged weights."""
+        weights = list(self.module.parameters())
+        assign([*weights, *self.module.buffers()], self.best)
+        assign(self.average.values, self.best[: len(weights)])
+
     def take_best(self) -> None:
         """Put the best averaged weights in place, or the average as it stands if none was ever looked at."""
-        assign(list(self.module.parameters()), self.best or self.average.values)
+        if self.best:
+            assign([*self.module.parameters(), *self.module.buffers()], self.best)
+        else:
+            assign(list(self.module.parameters()), self.average.values)
 
 
-def _parameters(optimiser: torch.optim.Optimizer) -> list[nn.Parameter]:
+def _parameters(optimiser: torch.optim.Optimizer) -> list[Tensor]:
     return [weight for group in optimiser.param_groups for weight in group["params"]]
 
 

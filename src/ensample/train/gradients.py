@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import fields
 from typing import Any
 
@@ -25,10 +26,11 @@ from ensample.families.training import Training
 from ensample.kinds.records import Records
 from ensample.nets.random import seeded
 from ensample.run import Progress, Run
-from ensample.train.average import assign
 from ensample.train.checkpoint import Learner
 from ensample.train.guards import LOWER, SETBACKS, gave_up
 from ensample.train.machine import careful_products, machine, threads_for
+from ensample.train.optimisers import shrink
+from ensample.train.schedule import factor
 
 WINDOW = 20
 """Steps between two looks at the losses (one host synchronisation), and the least between two checkpoints."""
@@ -77,7 +79,7 @@ class Loop:
         learn, held = _parts(len(records), options, seed)
         self.order = Order(learn, min(options.batch_size, len(learn)), seed)
         self.held = records.select(held).batch() if len(held) else None
-        self.learner = Learner.begin(module, self.players, options.learning_rate, options.weight_decay, options.average)
+        self.learner = Learner.begin(module, self.players, options, seed)
         passes = 5 * len(held) // options.batch_size  # a look costs a third of a training pass: keep it below a tenth
         self.look_every = WINDOW * max(1, -(-passes // WINDOW))
         self.good = self.learner.state()
@@ -141,10 +143,9 @@ class Loop:
         return step * sum(p.steps for p in self.players) / self.order.batches
 
     def _rate(self, step: int) -> float:
-        """Warm-up, then linear to 0 at the end of the budget; constant if the budget has no end."""
         share = self.run.clock.share(step, self._epochs(step))
-        warm = max((step + 1) / self.options.warm_up, share / 0.05)
-        return self.options.learning_rate * self.learner.facts.scale * min(1.0, warm) * (1.0 - share)
+        rate = self.options.learning_rate * self.learner.facts.scale
+        return rate * factor(self.options.schedule, share, step, self.options.warm_up)
 
     def _steps(self) -> tuple[list[Tensor], list[Tensor]]:
         """One window of turns of all players: their losses and gradient norms, still on the device."""
@@ -155,7 +156,7 @@ class Loop:
             generator.manual_seed(_mixed(self.seed, facts.step, facts.setbacks))
             rate, index = self._rate(facts.step), facts.step * sum(p.steps for p in self.players)
             for player, optimiser in zip(self.players, self.learner.optimisers, strict=True):
-                optimiser.param_groups[0]["lr"] = rate
+                optimiser.param_groups[0]["lr"] = rate * player.rate()
                 for _ in range(player.steps):
                     loss, norm = self._step(player, optimiser, self.records.batch(self.order.rows(index)), generator)
                     losses.append(loss)
@@ -166,18 +167,24 @@ class Loop:
             if facts.step % WINDOW == 0 or self._over():
                 return losses, norms
 
-    def _step(
-        self, player: Player, optimiser: torch.optim.Optimizer, batch: Batch, generator: Generator
-    ) -> tuple[Tensor, Tensor]:
-        with seeded(generator):
+    def _step(self, number: int, rate: float, batch: Batch, generator: Generator) -> tuple[Tensor, Tensor]:
+        player, free = self.players[number], self.learner.free[number]
+        with seeded(generator), self.autocast():
             inside = Generator().manual_seed(int(torch.randint(2**62, ())))
             loss = player.loss(batch, inside)
-        gradients = torch.autograd.grad(loss, player.parameters, allow_unused=True, materialize_grads=True)
-        for weight, gradient in zip(player.parameters, gradients, strict=True):
-            weight.grad = gradient
-        norm = nn.utils.clip_grad_norm_(player.parameters, self.options.clip)
+        free.take(torch.autograd.grad(loss, free.weights, allow_unused=True, materialize_grads=True))
+        norm = nn.utils.clip_grad_norm_(free.leaves, self.options.clip)
+        optimiser = self.learner.optimisers[number]
+        optimiser.param_groups[0]["lr"] = rate
         optimiser.step()
+        if self.options.l1:
+            shrink(free.leaves, rate * self.options.l1)
+        free.write()
         return loss.detach(), norm
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """Products in the precision asked for."""
+        return torch.autocast("cpu", torch.bfloat16, enabled=self.options.precision == "bfloat16")
 
     def _look(self, held: Batch) -> None:
         """Held-out loss of the averaged weights; keep the best, lower the rate or stop when there is no gain."""
@@ -185,15 +192,14 @@ class Loop:
         self.held_loss = self._held_loss(held)
         if facts.best is None or self.held_loss < facts.best:
             facts.best, facts.waited = self.held_loss, 0
-            learner.best = [value.clone() for value in learner.average.values]
+            learner.keep_best()
             return
         facts.waited += 1
         if facts.waited < self.options.patience:
             return
         facts.stopped = facts.reductions == self.options.reductions
         facts.reductions, facts.waited, facts.scale = facts.reductions + 1, 0, facts.scale * LOWER
-        assign(list(self.module.parameters()), learner.best)
-        assign(learner.average.values, learner.best)
+        learner.return_to_best()
         learner.guard.forget()
 
     @torch.no_grad()
