@@ -155,11 +155,21 @@ def _at(offset: Tensor | float, column: int) -> Tensor | float:
 
 @dataclass(frozen=True)
 class Ragged:
-    """Sequences (`ordered`) or sets of up to `max_length` elements, each an event of its own."""
+    """Sequences (`ordered`) or sets of elements, each an event of its own.
 
-    element: Continuous | Discrete | Mixed
+    `max_length` is the longest met in the training data: a family whose memory is bounded may refuse what is longer,
+    others give it a probability. `missing`: whether a whole record may be missing, which is a value of its length.
+    """
+
+    element: Mixed
     max_length: int
     ordered: bool = True
+    missing: bool = False
+
+
+MISSING_LENGTH, UNKNOWN_LENGTH = -1, -2
+"""Lengths of a ragged record that is missing as a whole (a value), and of one that is to be filled or integrated out.
+"""
 
 
 Event = Continuous | Discrete | Mixed | Ragged
@@ -173,12 +183,23 @@ class Batch:
     learning leave it out (integrate over it), `draw` fills it. Cells without mask hold 0. `cond` holds the fields that
     are given, as a batch of its own over the given event. `offset` (a number in (-1/2, 1/2) per span, [spans]) places
     the real numbers of a density family inside their cells: `event.values(batch.cells, batch.offset)`.
+
+    Records of a `Ragged` event are padded: cells and mask [rows, steps, spans], and `lengths` [rows] int64, of which
+    `MISSING_LENGTH` and `UNKNOWN_LENGTH` are negative. Steps from a record's length on are padding: cells 0, mask
+    unset, and never looked at.
+
+    Example:
+        >>> words = Batch(torch.tensor([[[3], [1]], [[2], [0]]]), torch.tensor([[[True], [True]], [[True], [False]]]),
+        ...               lengths=torch.tensor([2, 1]))
+        >>> words.take(slice(1, 2)).steps().tolist()
+        [[True, False]]
     """
 
     cells: Tensor
     mask: Tensor
     cond: Batch | None = None
     offset: Tensor | float = 0.0
+    lengths: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.cells)
@@ -186,27 +207,49 @@ class Batch:
     def take(self, rows: Tensor | slice) -> Batch:
         """The batch of these rows."""
         cond = None if self.cond is None else self.cond.take(rows)
-        return Batch(self.cells[rows], self.mask[rows], cond, self.offset)
+        lengths = None if self.lengths is None else self.lengths[rows]
+        return Batch(self.cells[rows], self.mask[rows], cond, self.offset, lengths)
 
     def repeat(self, times: int) -> Batch:
         """Each row `times` times in a row."""
         cond = None if self.cond is None else self.cond.repeat(times)
-        return Batch(self.cells.repeat_interleave(times, 0), self.mask.repeat_interleave(times, 0), cond, self.offset)
+        lengths = None if self.lengths is None else self.lengths.repeat_interleave(times)
+        cells, mask = self.cells.repeat_interleave(times, 0), self.mask.repeat_interleave(times, 0)
+        return Batch(cells, mask, cond, self.offset, lengths)
+
+    def steps(self) -> Tensor:
+        """Which steps of a ragged batch are there, bool [rows, steps]."""
+        assert self.lengths is not None
+        return torch.arange(self.cells.shape[1]) < self.lengths[:, None]
+
+    def padded(self, steps: int) -> Batch:
+        """A ragged batch with room for this many steps, at least as many as it has."""
+        more = steps - self.cells.shape[1]
+        cells, mask = (torch.nn.functional.pad(part, (0, 0, 0, more)) for part in (self.cells, self.mask))
+        return Batch(cells, mask, self.cond, self.offset, self.lengths)
 
 
-def unknown(rows: int, event: Mixed, cond: Batch | None = None) -> Batch:
-    """A batch of which nothing is known: what `draw` fills to make new records."""
+def unknown(rows: int, event: Mixed | Ragged, cond: Batch | None = None) -> Batch:
+    """A batch of which nothing is known, lengths included: what `draw` fills to make new records."""
+    if isinstance(event, Ragged):
+        cells = torch.zeros(rows, 0, len(event.element), dtype=torch.int64)
+        return Batch(cells, cells.bool(), cond, lengths=torch.full((rows,), UNKNOWN_LENGTH))
     shape = (rows, len(event))
     return Batch(torch.zeros(shape, dtype=torch.int64), torch.zeros(shape, dtype=torch.bool), cond)
 
 
 def concatenate(batches: Sequence[Batch]) -> Batch:
-    """The rows of all batches, in order."""
+    """The rows of all batches, in order; ragged ones are padded to the longest."""
     conds = [b.cond for b in batches if b.cond is not None]
+    lengths = [b.lengths for b in batches if b.lengths is not None]
+    if lengths:
+        longest = max(b.cells.shape[1] for b in batches)
+        batches = [b.padded(longest) for b in batches]
     return Batch(
         torch.cat([b.cells for b in batches]),
         torch.cat([b.mask for b in batches]),
         concatenate(conds) if conds else None,
+        lengths=torch.cat(lengths) if lengths else None,
     )
 
 
