@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ensample.families.autoregressive.family import Autoregressive
 from ensample.families.base import Family
+from ensample.families.bayesnet.family import BayesNet
 from ensample.families.boosted.family import Boosted
 from ensample.families.independent import Independent
 from ensample.families.mixture.family import Mixture
@@ -11,8 +12,8 @@ from ensample.families.resample import Resample
 from ensample.families.trees.family import Trees
 
 TABLE: dict[str, type[Family]] = {
-    family.name: family for family in (Independent, Boosted, Autoregressive, Mixture, Resample, Trees)
+    family.name: family for family in (Independent, Boosted, Autoregressive, Mixture, BayesNet, Resample, Trees)
 }
 """Every family by its public name."""
 
-__all__ = ["TABLE", "Autoregressive", "Boosted", "Family", "Independent", "Mixture", "Resample", "Trees"]
+__all__ = ["TABLE", "Autoregressive", "BayesNet", "Boosted", "Family", "Independent", "Mixture", "Resample", "Trees"]
