@@ -211,18 +211,17 @@ def test_two_players_take_their_own_steps_on_their_own_parameters():
     assert counts == [40, 20]
 
 
-def test_a_player_has_its_own_moments_and_a_rate_that_may_change():
+def test_a_player_may_set_its_own_rate():
     class Slow(Toy):
         def players(self, module):
             return (
-                Player("a", lambda b, g: (module.hidden * 2.0).sum(), (module.hidden,), betas=(0.0, 0.5)),
+                Player("a", lambda b, g: (module.hidden * 2.0).sum(), (module.hidden,)),
                 Player("b", lambda b, g: (module.out * 2.0).sum(), (module.out,), rate=lambda: 0.0),
             )
 
     family = Slow()
     loop = Loop(family, ToyNet(0), training(family), records(), 0, run_of(steps=20))
     list(loop.windows())
-    assert loop.learner.optimisers[0].param_groups[0]["betas"] == (0.0, 0.5)
     assert torch.equal(loop.module.out, ToyNet(0).out) and not torch.equal(loop.module.hidden, ToyNet(0).hidden)
 
 

@@ -182,16 +182,14 @@ class SummaryFamily(Family, Protocol):
 class Player:
     """One loss, the parameters that lower it, and how many steps it takes a turn. One player is ordinary training.
 
-    `betas` are the decays of its optimiser's moments: players that work against each other want little momentum or
-    none. `rate` multiplies the learning rate; it is asked at the beginning of each turn and may depend only on what the
-    module's `state_dict` holds, so that a run that goes on stays the same.
+    `rate` multiplies the learning rate; it is asked at each turn and may depend only on what the module's `state_dict`
+    holds, so that a run that goes on stays the same.
     """
 
     name: str
     loss: Callable[[Batch, Generator], Tensor]
     parameters: tuple[nn.Parameter, ...]
     steps: int = 1
-    betas: tuple[float, float] = (0.9, 0.99)
     rate: Callable[[], float] = lambda: 1.0
 
 
