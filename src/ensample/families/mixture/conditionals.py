@@ -22,7 +22,12 @@ def complete_pattern(
     model: MixtureDistribution, joint: Batch, bounds: dict[int, Limit], generator: Generator
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Fill rows of one pattern: (cells, mask, log weights); see `Draws.draw`."""
-    evidence = Evidence(model, joint, bounds)
+    return complete(Evidence(model, joint, bounds), generator)
+
+
+def complete(evidence: Evidence, generator: Generator) -> tuple[Tensor, Tensor, Tensor]:
+    """Fill the rows of some evidence; its `logits` may have been weighed by what else is known of the components."""
+    model, joint = evidence.model, evidence.joint
     possible = torch.isfinite(evidence.logits.logsumexp(1))
     component = pick(torch.where(possible[:, None], evidence.logits, 0.0), generator)
     cells, mask = joint.cells.clone(), joint.mask.clone()

@@ -20,7 +20,12 @@ def expect_pattern(model: MixtureDistribution, joint: Batch, bounds: dict[int, L
 
     The mean of a number is that over the cases in which it exists.
     """
-    evidence = Evidence(model, joint, bounds)
+    return expected(Evidence(model, joint, bounds))
+
+
+def expected(evidence: Evidence) -> tuple[Tensor, Tensor]:
+    """The same from evidence, whose `logits` may have been weighed by what else is known of the components."""
+    model, joint = evidence.model, evidence.joint
     cells, mask = joint.cells.clone(), joint.mask.clone()
     log_share = torch.log_softmax(evidence.logits, 1)
     for j in sorted(evidence.classes):
