@@ -203,3 +203,18 @@ def test_spans_without_a_value_get_bins_of_their_lattice():
     bins = fit_all(toy_event(), table, ABSENT)
     assert [len(b) for b in bins] == [3, 2, 1, 2]
     assert 0 <= int(bins[2].first[0]) <= 5
+
+
+def test_chance_repetitions_are_not_favourites_and_round_values_are():
+    """Uniform cells met twice by chance say nothing: the score is that of the even density. Heaped ones do."""
+    rng = np.random.default_rng(3)
+    even = rng.integers(0, 80_000, 100_000)
+    bins = Bins.fit(number(0, 80_000), even)
+    cells = torch.from_numpy(rng.integers(0, 80_000, 20_000))
+    index = bins.index(cells)
+    share = torch.log(torch.bincount(bins.index(torch.from_numpy(even)), minlength=len(bins)) / 100_000)
+    nats = -(share[index] + bins.log_inside(cells, index)).mean()
+    assert float(nats) == pytest.approx(np.log(80_000), abs=0.01)
+    heaped = np.where(rng.random(100_000) < 0.3, even // 100 * 100, even)
+    bins = Bins.fit(number(0, 80_000), heaped)
+    assert bins.favourites is not None and bool((bins.favourites % 100 == 0).sum() > 700)

@@ -59,7 +59,8 @@ class Bins:
         ends = np.r_[starts[1:], len(values)] - 1
         first, last = _widened(values[starts], values[ends], ends - starts)
         escape = ESCAPE_ROWS / (len(cells) + ESCAPE_ROWS)
-        return cls(torch.from_numpy(first), torch.from_numpy(last), escape, None, *_favourites(values, counts, groups))
+        favourites = _favourites(values, counts, groups, last - first + 1)
+        return cls(torch.from_numpy(first), torch.from_numpy(last), escape, None, *favourites)
 
     @classmethod
     def _of_classes(cls, classes: int, cells: np.ndarray, most: int) -> Bins:
@@ -262,14 +263,30 @@ def _grouped(values: np.ndarray, counts: np.ndarray, most: int, gap: float = 0.0
 
 
 def _favourites(
-    values: np.ndarray, counts: np.ndarray, groups: np.ndarray
+    values: np.ndarray, counts: np.ndarray, groups: np.ndarray, widths: np.ndarray
 ) -> tuple[Tensor, Tensor] | tuple[None, None]:
-    """Values met more than once in bins of several, and their share of the bin beyond the first row."""
-    repeated = (counts > 1) & (np.bincount(groups)[groups] > 1)
+    """Values met more than once in bins of several, and their share of the bin beyond the first row.
+
+    Only in bins that they predict: where cells are many, chance alone meets some twice, and these tell nothing.
+    """
+    repeated = (counts > 1) & (np.bincount(groups)[groups] > 1) & _predictive(counts, groups, widths)[groups]
     if not repeated.any():
         return None, None
     mass = (counts - 1) / np.bincount(groups, weights=counts)[groups]
     return torch.from_numpy(values[repeated]), torch.from_numpy(mass[repeated])
+
+
+def _predictive(counts: np.ndarray, groups: np.ndarray, widths: np.ndarray) -> np.ndarray:
+    """Whether favourites of each bin [bins] predict its rows, each left out in turn, better than an even bin does.
+
+    A bin has few rows, so the mean gain over all bins is added to its own.
+    """
+    rest = np.bincount(groups, weights=counts)[groups] - 1
+    distinct = np.bincount(groups)[groups] - (counts == 1)
+    share = (np.maximum(counts - 2, 0) + distinct / widths[groups]) / np.maximum(rest, 1)
+    gain = np.bincount(groups, weights=counts * np.log(np.maximum(share * widths[groups], 1e-300)))
+    predictive: np.ndarray = gain + gain.mean() > 0
+    return predictive
 
 
 def _widened(first: np.ndarray, last: np.ndarray, steps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
