@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal, get_args, get_type_hints
 
 from ensample.errors import InputError
 
@@ -14,27 +15,44 @@ class Training:
 
     Arguments:
         learning_rate: largest step size of the schedule.
-        weight_decay: of AdamW (Loshchilov and Hutter 2019), a share of the learning rate.
+        optimiser: "adamw" (Loshchilov and Hutter 2019), "adam" (Kingma and Ba 2015), "sgd" (with Nesterov momentum) or
+            "muon" (orthogonal steps of matrices, Jordan et al. 2024; AdamW for the rest).
+        momentum: share of the old direction that is kept; the first beta of Adam.
+        schedule: of the learning rate over the budget: "linear" to 0, "cosine" to 0, "constant", or "late" (constant,
+            then linear to 0 in the last third).
+        warm_up: steps in which the learning rate rises to its largest.
+        weight_decay: pull of the weights to 0; a share of the learning rate (adamw, muon) or an L2 penalty (adam, sgd).
+        l1: strength of an L1 penalty on the weights, which makes some of them exactly 0.
         batch_size: rows of a step.
         clip: largest norm of a player's gradient.
         average: decay of the moving average of the weights; 0 takes the weights themselves.
+        precision: of the products in learning: "float32" or "bfloat16" (faster where the processor has it).
         patience: looks at the held-out rows without gain before the learning rate is lowered.
         reductions: how often the rate is lowered so before learning stops early.
         holdout: share of the rows held out to look at.
-        warm_up: steps in which the learning rate rises to its largest.
+        freeze: a regular expression; parameters in whose name it is found stay as they are.
+        adapters: rank of low-rank changes to the matrices (Hu et al. 2022), all else staying as it is; 0 learns the
+            weights themselves. For fine-tuning a fitted model, see `ensample.fit(start=...)`.
     """
 
     name: ClassVar[str] = "training"
 
     learning_rate: float = 1e-3
+    optimiser: Literal["adamw", "adam", "sgd", "muon"] = "adamw"
+    momentum: float = 0.9
+    schedule: Literal["linear", "cosine", "constant", "late"] = "linear"
+    warm_up: int = 100
     weight_decay: float = 0.0
+    l1: float = 0.0
     batch_size: int = 256
     clip: float = 1.0
     average: float = 0.999
+    precision: Literal["float32", "bfloat16"] = "float32"
     patience: int = 15
     reductions: int = 2
     holdout: float = 0.1
-    warm_up: int = 100
+    freeze: str = ""
+    adapters: int = 0
 
     def __post_init__(self) -> None:
         self.check()
@@ -46,6 +64,9 @@ class Training:
             "weight_decay": (0.0, 1e3),
             "batch_size": (1, 2**31),
             "clip": (1e-12, float("inf")),
+            "momentum": (0.0, 1.0 - 1e-9),
+            "l1": (0.0, 1e3),
+            "adapters": (0, 2**31),
             "average": (0.0, 1.0 - 1e-9),
             "patience": (1, 2**31),
             "reductions": (0, 2**31),
@@ -61,3 +82,18 @@ class Training:
                     str(value),
                     f"choose a value from {low:g} to {high:g}",
                 )
+        for option in ("optimiser", "schedule", "precision"):
+            choices = get_args(get_type_hints(Training)[option])
+            if getattr(self, option) not in choices:
+                raise InputError(
+                    "An option must be one of its values.",
+                    f"{self.name}, {option}",
+                    repr(getattr(self, option)),
+                    f"choose {', '.join(choices)}",
+                )
+        try:
+            re.compile(self.freeze)
+        except re.error as error:
+            raise InputError(
+                "`freeze` must be a regular expression.", f"{self.name}, freeze", str(error), 'for example "bias$"'
+            ) from error

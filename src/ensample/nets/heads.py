@@ -83,7 +83,8 @@ def cross_entropy(heads: Sequence[Head], h: Tensor, values: Tensor, index: Tenso
     """
     shapes = tuple((head.centers, head.bins, head.bumps) for head in heads)
     packed = [tensor for head in heads for tensor in (head.weight, head.bias)]
-    total: Tensor = _CrossEntropy.apply(shapes, h, values, index, weight, *packed)  # type: ignore[no-untyped-call]
+    with torch.autocast(h.device.type, enabled=False):  # its gradient is written for one precision
+        total: Tensor = _CrossEntropy.apply(shapes, h.to(packed[0].dtype), values, index, weight, *packed)  # type: ignore[no-untyped-call]
     return total
 
 

@@ -101,6 +101,8 @@ class Learner:
         weights = list(self.module.parameters())
         assign([*weights, *self.module.buffers()], self.best)
         assign(self.average.values, self.best[: len(weights)])
+        for part in self.free:
+            part.rebase()
 
     def take_best(self) -> None:
         """Put the best averaged weights in place, or the average as it stands if none was ever looked at."""

@@ -155,10 +155,10 @@ class Loop:
         while True:
             generator.manual_seed(_mixed(self.seed, facts.step, facts.setbacks))
             rate, index = self._rate(facts.step), facts.step * sum(p.steps for p in self.players)
-            for player, optimiser in zip(self.players, self.learner.optimisers, strict=True):
-                optimiser.param_groups[0]["lr"] = rate * player.rate()
+            for number, player in enumerate(self.players):
                 for _ in range(player.steps):
-                    loss, norm = self._step(player, optimiser, self.records.batch(self.order.rows(index)), generator)
+                    batch = self.records.batch(self.order.rows(index))
+                    loss, norm = self._step(number, rate * player.rate(), batch, generator)
                     losses.append(loss)
                     norms.append(norm)
                     index += 1

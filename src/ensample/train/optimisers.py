@@ -1,0 +1,132 @@
+"""Optimisers by name: how gradients become steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from ensample.families.training import Training
+
+State = dict[str, Tensor]
+
+
+def optimiser_for(options: Training, weights: Sequence[Tensor]) -> Optimizer:
+    """The optimiser that the options name, with its state at zero, so that every checkpoint has the same arrays."""
+    make, state = OPTIMISERS[options.optimiser]
+    optimiser = make(options, list(weights))
+    for weight in weights:
+        optimiser.state[weight] = state(weight)
+    return optimiser
+
+
+class Muon(Optimizer):
+    """Momentum whose matrices are made orthogonal before each step (Jordan et al. 2024); AdamW for what is no matrix.
+
+    A matrix [..., m, n] with both sides longer than one moves by `0.2 sqrt(max(m, n)) U V'` of its Nesterov momentum
+    U S V': a step of the size that AdamW takes (Liu et al. 2025), so that one learning rate serves both.
+
+    Arguments:
+        weights: parameters; those of three and more dimensions are batches of matrices.
+        lr, momentum, weight_decay: as in AdamW, decay is a share of the learning rate.
+    """
+
+    def __init__(self, weights: Sequence[Tensor], lr: float, momentum: float, weight_decay: float) -> None:
+        super().__init__(weights, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        """One step of all weights that have a gradient."""
+        for group in self.param_groups:
+            for weight in group["params"]:
+                if weight.grad is not None:
+                    weight.mul_(1 - group["lr"] * group["weight_decay"])
+                    weight.sub_(self._direction(weight, group["momentum"]), alpha=group["lr"])
+
+    def _direction(self, weight: Tensor, momentum: float) -> Tensor:
+        state, gradient = self.state[weight], weight.grad
+        assert gradient is not None
+        state["step"] += 1
+        first = state["exp_avg"].lerp_(gradient, 1 - momentum)
+        if is_matrix(weight):
+            size: float = 0.2 * max(weight.shape[-2:]) ** 0.5
+            return orthogonal(gradient.lerp(first, momentum)) * size
+        second = state["exp_avg_sq"].lerp_(gradient.square(), 0.01)
+        steps = float(state["step"])
+        scale = (second / (1 - 0.99**steps)).sqrt().add_(1e-8)
+        moved: Tensor = first / (scale * float(1 - momentum**steps))
+        return moved
+
+
+def is_matrix(weight: Tensor) -> bool:
+    """Whether the last two dimensions are those of a matrix proper."""
+    return weight.dim() >= 2 and min(weight.shape[-2:]) > 1
+
+
+def orthogonal(matrix: Tensor) -> Tensor:
+    """Nearly `U V'` of `matrix = U S V'` [..., m, n]: singular values go to between 0.7 and 1.2.
+
+    Five steps of a quintic Newton-Schulz iteration with the coefficients of Jordan et al. (2024).
+    """
+    wide = matrix if matrix.shape[-2] <= matrix.shape[-1] else matrix.mT
+    x: Tensor = wide / (wide.norm(dim=(-2, -1), keepdim=True) + 1e-7)
+    for _ in range(5):
+        gram = x @ x.mT
+        x = 3.4445 * x + (-4.7750 * gram + 2.0315 * gram @ gram) @ x
+    return x if matrix.shape[-2] <= matrix.shape[-1] else x.mT
+
+
+def shrink(weights: Sequence[Tensor], by: float) -> None:
+    """The proximal step of an L1 penalty (Parikh and Boyd 2014): nearer to 0 by so much, and 0 from there on."""
+    with torch.no_grad():
+        for weight in weights:
+            torch.nn.functional.softshrink(weight, by, out=weight)  # type: ignore[call-arg]
+
+
+def _adaptive(weight: Tensor) -> State:
+    zeros = torch.zeros_like(weight)
+    return {"step": torch.zeros(()), "exp_avg": zeros, "exp_avg_sq": zeros.clone()}
+
+
+def _descending(weight: Tensor) -> State:
+    return {"momentum_buffer": torch.zeros_like(weight)}
+
+
+def _adamw(options: Training, weights: list[Any]) -> Optimizer:
+    betas = (options.momentum, 0.99)
+    return torch.optim.AdamW(
+        weights, lr=options.learning_rate, betas=betas, weight_decay=options.weight_decay, fused=True
+    )
+
+
+def _adam(options: Training, weights: list[Any]) -> Optimizer:
+    betas = (options.momentum, 0.99)
+    return torch.optim.Adam(
+        weights, lr=options.learning_rate, betas=betas, weight_decay=options.weight_decay, fused=True
+    )
+
+
+def _sgd(options: Training, weights: list[Any]) -> Optimizer:
+    return torch.optim.SGD(
+        weights,
+        lr=options.learning_rate,
+        momentum=options.momentum,
+        nesterov=options.momentum > 0,
+        weight_decay=options.weight_decay,
+    )
+
+
+def _muon(options: Training, weights: list[Any]) -> Optimizer:
+    return Muon(weights, options.learning_rate, options.momentum, options.weight_decay)
+
+
+OPTIMISERS: dict[str, tuple[Callable[[Training, list[Any]], Optimizer], Callable[[Tensor], State]]] = {
+    "adamw": (_adamw, _adaptive),
+    "adam": (_adam, _adaptive),
+    "sgd": (_sgd, _descending),
+    "muon": (_muon, _adaptive),
+}
+"""Name -> how to make it, and its state for one weight before the first step."""
