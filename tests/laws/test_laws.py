@@ -153,7 +153,7 @@ def counts_expected(distribution: object, fits: np.ndarray, n: int) -> np.ndarra
     elif isinstance(distribution, Draws):  # the training rows themselves
         p = counts(toy_records().batch())[fits]
     else:  # it only samples: conditions are met by rejection
-        p = counts(distribution.sample(400_000, generator(10)))[fits]
+        p = counts(distribution.sample(100_000, generator(10)))[fits]
     return p / p.sum() * n
 
 

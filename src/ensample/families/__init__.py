@@ -6,14 +6,29 @@ from ensample.families.autoregressive.family import Autoregressive
 from ensample.families.base import Family
 from ensample.families.bayesnet.family import BayesNet
 from ensample.families.boosted.family import Boosted
+from ensample.families.flow.family import Flow
+from ensample.families.gan.family import Gan
 from ensample.families.independent import Independent
 from ensample.families.mixture.family import Mixture
 from ensample.families.resample import Resample
 from ensample.families.trees.family import Trees
 
 TABLE: dict[str, type[Family]] = {
-    family.name: family for family in (Independent, Boosted, Autoregressive, Mixture, BayesNet, Resample, Trees)
+    family.name: family
+    for family in (Independent, Boosted, Autoregressive, Mixture, BayesNet, Resample, Trees, Gan, Flow)
 }
 """Every family by its public name."""
 
-__all__ = ["TABLE", "Autoregressive", "BayesNet", "Boosted", "Family", "Independent", "Mixture", "Resample", "Trees"]
+__all__ = [
+    "TABLE",
+    "Autoregressive",
+    "BayesNet",
+    "Boosted",
+    "Family",
+    "Flow",
+    "Gan",
+    "Independent",
+    "Mixture",
+    "Resample",
+    "Trees",
+]
