@@ -46,7 +46,8 @@ class BayesNet:
 
     Arguments:
         structure: "tree" (each column has one parent at most) or "search".
-        score: what the search climbs: "bic" (Schwarz 1978) or "bdeu" (Buntine 1991), which allows more edges.
+        score: what the search climbs: "predictive" (each row by all others: fits best), "bic" (Schwarz 1978: fewest
+            edges) or "bdeu" (Buntine 1991).
         parents: most parents of a column in the search.
         states: about the most states of a column as a parent.
         bins: most bins of a column.
@@ -55,14 +56,14 @@ class BayesNet:
         InputError: an argument is out of its range.
 
     Example:
-        >>> BayesNet(structure="search", parents=3)
-        BayesNet(structure='search', score='bic', parents=3, states=12, bins=256)
+        >>> BayesNet(parents=2)
+        BayesNet(structure='search', score='predictive', parents=2, states=16, bins=256)
     """
 
-    structure: Literal["tree", "search"] = "tree"
-    score: Literal["bic", "bdeu"] = "bic"
-    parents: int = 2
-    states: int = 12
+    structure: Literal["tree", "search"] = "search"
+    score: Literal["predictive", "bic", "bdeu"] = "predictive"
+    parents: int = 3
+    states: int = 16
     bins: int = 256
 
     name: ClassVar[str] = "bayesnet"

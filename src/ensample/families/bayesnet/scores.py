@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
+from ensample.families.bayesnet.tables import left_out
+
 Score = Callable[[np.ndarray], float]
 """From counts [contexts, states] to nats; a context is one combination of the parents' states, all of them listed."""
 
@@ -41,6 +43,15 @@ def _rising(counts: np.ndarray, prior: float) -> float:
     return float(torch.lgamma(n).sum()) - len(n) * math.lgamma(prior)
 
 
+def predictive(counts: np.ndarray) -> float:
+    """Log-probability of every row by the table of all the others, backed off to the child alone.
+
+    This is what the tables are used for, and it allows parents with many states: sparse contexts cost nothing where
+    the table leans on what is known without them (`ensample.families.bayesnet.tables`).
+    """
+    return left_out(torch.from_numpy(counts))
+
+
 def log_likelihood(counts: np.ndarray) -> float:
     """Most log-likelihood of a table: sum of n log(n / N) over its cells."""
     n = counts[counts > 0]
@@ -49,7 +60,7 @@ def log_likelihood(counts: np.ndarray) -> float:
     return float((n * np.log(n)).sum() - (total * np.log(total)).sum())
 
 
-SCORES: dict[str, Score] = {"bic": bic, "bdeu": bdeu}
+SCORES: dict[str, Score] = {"predictive": predictive, "bic": bic, "bdeu": bdeu}
 """Scores by their public name."""
 
 

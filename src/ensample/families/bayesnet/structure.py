@@ -13,7 +13,7 @@ from ensample.families.bayesnet.scores import Families
 Parents = list[list[int]]
 """Parents of every variable."""
 
-WIDEST = 4_096
+WIDEST = 2**14
 """Most cells of a table that inference may need: a graph beyond it is not considered."""
 
 LARGEST = 2**19

@@ -51,15 +51,35 @@ def backed_off(counts: Tensor, group: Tensor) -> Tensor:
     return p
 
 
+def left_out(counts: Tensor) -> float:
+    """Log-probability, nats for all rows, of each row by the table [contexts, states] of all the other rows.
+
+    The table backs off to the states alone, with the strength that makes this largest.
+
+    Example:
+        >>> from math import exp
+        >>> round(exp(left_out(torch.tensor([[3.0, 0.0]]))), 3)  # 2.5 of 3 three times
+        0.579
+    """
+    lowest = counts.to(torch.float64).sum(0)
+    left = (lowest - 1.0 + FLOOR).clamp(min=1e-12) / (lowest.sum() - 1.0 + FLOOR * len(lowest)).clamp(min=1e-12)
+    if len(counts) == 1:
+        return float((lowest * left.log()).sum())
+    n = counts.to(torch.float64)
+    return float(_gains(n, n.sum(1, keepdim=True).expand_as(n), left.expand_as(n)).max())
+
+
 def _strength(n: Tensor, total: Tensor, left: Tensor) -> float:
     """The strength under which the rows, each left out once, are most probable."""
+    return float(STRENGTHS[int(_gains(n, total, left).argmax())])
+
+
+def _gains(n: Tensor, total: Tensor, left: Tensor) -> Tensor:
+    """Log-probability of the rows, each left out once, under every strength of `STRENGTHS`."""
     met = n > 0
     n, total, left = n[met], total[met], left[met]
-    if not len(n):
-        return 1.0
     a = STRENGTHS[:, None]
-    gain = (n * (torch.log(n - 1.0 + a * left) - torch.log(total - 1.0 + a))).sum(1)
-    return float(STRENGTHS[int(gain.argmax())])
+    return (n * (torch.log(n - 1.0 + a * left) - torch.log(total - 1.0 + a))).sum(1)
 
 
 def _within(values: Tensor, group: Tensor) -> Tensor:
