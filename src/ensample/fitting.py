@@ -30,6 +30,9 @@ DEFAULT_FAMILY = "boosted"
 RUN_FORMAT = 1
 """Version of the run folder."""
 
+START = "start.ens"
+"""The model that a run goes on from, in the run folder."""
+
 
 def read(source: Any, kinds: Mapping[str, str] | None = None, **options: Any) -> Dataset:
     """Read records and recognise what each field is.
@@ -63,6 +66,7 @@ def fit(
     budget: str | float | Budget = "5m",
     seed: int = 0,
     out: str | Path | None = None,
+    start: Model | str | Path | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> Model:
     """Learn p(model | given) from records.
@@ -75,10 +79,12 @@ def fit(
         budget: "90s", "5m", "50 steps", "10 epochs", or several of which the first to end counts.
         seed: same data, options and seed give the same model (on one machine, with a budget that is not in seconds).
         out: run folder; a stopped run goes on from it when `fit` is called again, or by `resume`.
+        start: a fitted model, or its file, to go on from: its kinds of field and its family are kept; fields that it
+            does not know come after its own. Options of training may differ (`freeze`, `adapters`, `learning_rate`).
         progress: called with each `Progress` report.
 
     Raises:
-        InputError: too few rows, unknown fields, or a run folder of another run.
+        InputError: too few rows, unknown fields, a run folder of another run, or a `start` that does not fit.
         CapabilityError: the family cannot learn this kind of data; the message says which can.
 
     Example:
@@ -87,17 +93,22 @@ def fit(
         ['age', 'sex']
     """
     data = data if isinstance(data, Dataset) else read(data)
+    before = load(start) if isinstance(start, str | Path) else start
     schema = data.schema or guess(data, None)
+    if before is not None:
+        schema, given = _continued(schema, before), before.codec.given if given is None else given
     codec = TableCodec(schema, *_chosen(schema, model, given))
-    chosen = as_family(family)
+    chosen = before.family if before is not None and family is None else as_family(family)
     _check(data, codec, chosen)
     budget = Budget.parse(budget)
     run = Run(Clock(budget), None if out is None else Path(out), progress or (lambda report: None))
     if run.folder is not None:
-        plan = _plan(data, codec, chosen, budget, seed)
+        plan = _plan(data, codec, chosen, budget, seed, before)
         if (finished := _entered(run.folder, plan)) is not None:
             return finished
-    fitted = _learned(data, codec, chosen, seed, run)
+        if before is not None:
+            save(before, run.folder / START)
+    fitted = _learned(data, codec, chosen, seed, run, before)
     if run.folder is not None and fitted.distribution.storable:
         save(fitted, run.folder / "model.ens")
     return fitted
@@ -132,6 +143,7 @@ def resume(out: str | Path, data: Any = None, *, progress: Callable[[Progress], 
         budget=Budget(**{name: float(value) for name, value in plan["budget"].items()}),
         seed=plan["seed"],
         out=out,
+        start=Path(out) / START if (Path(out) / START).exists() else None,
         progress=progress,
     )
 
@@ -183,11 +195,20 @@ def _check(data: Dataset, codec: TableCodec, family: Family) -> None:
         )
 
 
-def _learned(data: Dataset, codec: TableCodec, family: Family, seed: int, run: Run) -> Model:
+def _continued(schema: Schema, before: Model) -> Schema:
+    """The fields of the data as `before` knows them, in its order, then the new ones."""
+    known = [field for field in before.schema if field.name in schema.names]
+    names = [field.name for field in known]
+    return Schema((*known, *(field for field in schema if field.name not in names)))
+
+
+def _learned(
+    data: Dataset, codec: TableCodec, family: Family, seed: int, run: Run, before: Model | None = None
+) -> Model:
     records = codec.encode(data)
     if len(codec.event) == 0:  # only constants and identifiers: nothing to learn, and the codec makes them
         family = as_family(Independent.name)
-    distribution = learn(family, records, seed, run)
+    distribution = learn(family, records, seed, run, None if before is None else before.distribution)
     facts = {
         "rows": len(records),
         "seconds": round(run.clock.seconds, 3),
@@ -201,7 +222,9 @@ def _limits(budget: Budget) -> dict[str, str]:
     return {name: str(value) for name, value in asdict(budget).items() if value != float("inf")}
 
 
-def _plan(data: Dataset, codec: TableCodec, family: Family, budget: Budget, seed: int) -> dict[str, Any]:
+def _plan(
+    data: Dataset, codec: TableCodec, family: Family, budget: Budget, seed: int, before: Model | None
+) -> dict[str, Any]:
     return {
         "format": RUN_FORMAT,
         "family": family.name,
@@ -210,11 +233,20 @@ def _plan(data: Dataset, codec: TableCodec, family: Family, budget: Budget, seed
         "given": list(codec.given),
         "budget": _limits(budget),
         "seed": seed,
+        "start": None if before is None else _print_of(before),
         "source": _lasting(data.source),
         "rows": len(data),
         "first_rows": zlib.crc32(str(data.head(20).to_arrow().to_pydict()).encode()),
         "schema": codec.schema.to_plain(),
     }
+
+
+def _print_of(model: Model) -> int:
+    """A number that tells one fitted model from another."""
+    total = 0
+    for name, array in sorted(model.distribution.arrays().items()):
+        total = zlib.crc32(array.detach().contiguous().numpy().tobytes(), zlib.crc32(name.encode(), total))
+    return total
 
 
 def _lasting(source: str) -> str:

@@ -37,6 +37,21 @@ class Run:
     clock: Clock = field(default_factory=lambda: Clock(Budget()))
     folder: Path | None = None
     report: Callable[[Progress], None] = lambda progress: None
+    learner: Callable[..., Any] | None = None
+    """How parts of a composite are learned: `train.learn`, put here by itself."""
+
+    def part(self, name: str, share: float) -> Run:
+        """A run of its own for a part of a composite: this share of the seconds that are left, a folder inside."""
+        budget = self.clock.budget
+        seconds = max(budget.seconds - self.clock.seconds, 1e-3) * share
+        clock = Clock(Budget(seconds, budget.steps, budget.epochs))
+        return Run(clock, None if self.folder is None else self.folder / name, self.report, self.learner)
+
+    def learn(self, family: Any, records: Any, seed: int, start: Any = None) -> Any:
+        """Learn a part: a distribution of this family."""
+        if self.learner is None:
+            raise RuntimeError("composites are learned by `ensample.train.learn`")
+        return self.learner(family, records, seed, self, start)
 
     def keep(self, part: str, arrays: dict[str, Tensor], facts: dict[str, Any]) -> None:
         """Store a part under its name; a part of the same name is replaced as a whole."""

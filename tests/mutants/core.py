@@ -84,9 +84,12 @@ MUTANTS = [
     ),
     Mutant("kinds/records.py", "wide[wide == ABSENT_NARROW] = ABSENT", "pass", KINDS),
     Mutant("train/average.py", "1.0 - decay", "decay", TRAIN),
-    Mutant("train/gradients.py", "* min(1.0, warm) * (1.0 - share)", "* min(1.0, warm)", TRAIN),
+    Mutant("train/schedule.py", "* SCHEDULES[schedule](share)", "", TRAIN),
     Mutant(
-        "train/gradients.py", "[value.clone() for value in learner.average.values]", "learner.average.values", TRAIN
+        "train/checkpoint.py",
+        "[value.clone() for value in (*self.average.values, *self.module.buffers())]",
+        "[*self.average.values, *self.module.buffers()]",
+        TRAIN,
     ),
     Mutant("train/gradients.py", "self.learner.set_back(self.good)", "pass", TRAIN),
     Mutant("train/gradients.py", "generator.manual_seed(_mixed(self.seed, facts.step, facts.setbacks))", "pass", TRAIN),

@@ -37,6 +37,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--given", action="append", metavar="FIELDS", help="fields to condition on, with commas (default: none)"
     )
+    parser.add_argument(
+        "--start", type=Path, metavar="MODEL", help="go on from this model file: its family, its kinds of field"
+    )
     add_reading(parser)
     add_learning(parser, "5m")
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="run folder, from which a stopped run goes on")
@@ -49,7 +52,9 @@ def run(args: argparse.Namespace, console: Console) -> Answer:
     """Fit and save."""
     import ensample
 
-    family = chosen(args.family, pairs(args.set, "--set", "components=16"))
+    settings = pairs(args.set, "--set", "components=16")
+    start = None if args.start is None else ensample.load(args.start)
+    family = chosen(args.family, settings) if start is None or args.family else changed(start.family, settings)
     data = read(args.data, args, console)
     console.note(f"read {len(data):,} rows, {len(data.names)} fields from {args.data}")
     model = ensample.fit(
@@ -60,6 +65,7 @@ def run(args: argparse.Namespace, console: Console) -> Answer:
         budget=args.budget,
         seed=args.seed,
         out=args.out,
+        start=start,
         progress=console.progress,
     )
     console.close()
@@ -108,6 +114,13 @@ def chosen(name: str | None, settings: dict[str, str]) -> Family | None:
             f"choose another family, or use it where nothing is saved: ensample compare --families {name}",
         )
     return family
+
+
+def changed(family: Family, settings: dict[str, str]) -> Family:
+    """The family of a model to go on from, with other options."""
+    from ensample.families.options import build
+
+    return build(type(family), settings, family)
 
 
 def named(name: str, settings: dict[str, str]) -> Family:

@@ -6,7 +6,7 @@ import inspect
 import re
 import types
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, fields, replace
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from ensample.errors import InputError
@@ -49,8 +49,8 @@ def options(family: type[Family]) -> tuple[Option, ...]:
     return tuple(found)
 
 
-def build(family: type[Family], settings: Mapping[str, str]) -> Family:
-    """A family object from options written as text.
+def build(family: type[Family], settings: Mapping[str, str], base: Family | None = None) -> Family:
+    """A family object from options written as text; what they leave out is as in `base`, or by default.
 
     Example:
         >>> from ensample.families import Independent
@@ -72,7 +72,7 @@ def build(family: type[Family], settings: Mapping[str, str]) -> Family:
             )
         values[name] = read(known[name], text)
     try:
-        return family(**values)
+        return family(**values) if base is None else replace(base, **values)  # type: ignore[type-var]
     except (ValueError, TypeError) as error:
         if isinstance(error, InputError):
             raise

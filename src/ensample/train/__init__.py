@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from ensample.errors import CapabilityError
 from ensample.families.base import DirectFamily, Distribution, Family, GradientFamily, SummaryFamily
 from ensample.kinds.records import Records
 from ensample.run import Run
@@ -9,7 +12,7 @@ from ensample.run import Run
 __all__ = ["learn"]
 
 
-def learn(family: Family, records: Records, seed: int, run: Run) -> Distribution:
+def learn(family: Family, records: Records, seed: int, run: Run, start: Distribution | None = None) -> Distribution:
     """Learn a family on records with the engine that its protocol asks for.
 
     Arguments:
@@ -17,21 +20,30 @@ def learn(family: Family, records: Records, seed: int, run: Run) -> Distribution
         records: encoded rows, at least one.
         seed: of everything random in the fit.
         run: clock, progress, and the folder from which a stopped run goes on.
+        start: a fitted distribution of this family to go on from, instead of a fresh one.
 
     Raises:
         TrainingError: the loss is not finite and going back did not help.
+        CapabilityError: there is a `start`, and this family cannot go on from one.
         Interrupted: Ctrl-C, with a folder to go on from.
     """
     if isinstance(family, GradientFamily):
         from ensample.train.gradients import fit_by_gradients
 
-        module: Distribution = fit_by_gradients(family, records, seed, run)
+        module: Distribution = fit_by_gradients(family, records, seed, run, start)
         return module
     if isinstance(family, SummaryFamily):
         from ensample.train.summaries import fit_by_summaries
 
-        return fit_by_summaries(family, records, seed, run)
+        return fit_by_summaries(family, records, seed, run, start=start)
     if isinstance(family, DirectFamily):
-        fitted: Distribution = family.fit(records, seed, run)
+        if start is not None:
+            raise CapabilityError(
+                "Only some families can go on from a fitted model.",
+                "start",
+                f"{family.name} learns in one go",
+                "leave start out, or use a family that learns in steps (autoregressive, flow, mixture, ...)",
+            )
+        fitted: Distribution = family.fit(records, seed, replace(run, learner=learn))
         return fitted
     raise TypeError(f"{type(family).__name__} has neither `fit`, nor `summarize`, nor `players`")

@@ -21,7 +21,7 @@ from torch import Generator, Tensor, nn
 from ensample.budget import Clock
 from ensample.errors import Interrupted
 from ensample.events import Batch
-from ensample.families.base import GradientFamily, Player
+from ensample.families.base import Distribution, GradientFamily, Player
 from ensample.families.training import Training
 from ensample.kinds.records import Records
 from ensample.nets.random import seeded
@@ -31,6 +31,7 @@ from ensample.train.guards import LOWER, SETBACKS, gave_up
 from ensample.train.machine import careful_products, machine, threads_for
 from ensample.train.optimisers import shrink
 from ensample.train.schedule import factor
+from ensample.train.warm import warm_module
 
 WINDOW = 20
 """Steps between two looks at the losses (one host synchronisation), and the least between two checkpoints."""
@@ -42,17 +43,25 @@ MOST_HELD = 2048
 """Most rows held out to look at."""
 
 
-def fit_by_gradients(family: GradientFamily, records: Records, seed: int, run: Run, save_every: float = 20.0) -> Any:
+def fit_by_gradients(
+    family: GradientFamily,
+    records: Records,
+    seed: int,
+    run: Run,
+    start: Distribution | None = None,
+    save_every: float = 20.0,
+) -> Any:
     """Train a gradient family and give its module with the best averaged weights, in evaluation mode.
 
-    At least `save_every` seconds lie between two checkpoints, if the run has a folder.
+    It goes on from `start` if there is one. At least `save_every` seconds lie between two checkpoints, if the run has a
+    folder.
 
     Raises:
         TrainingError: the loss stays non-finite or keeps jumping after several returns to a good state.
         Interrupted: Ctrl-C in a run with a folder. Without one, the model reached so far is returned with a warning.
     """
     options = training(family)
-    module = family.build(records, seed)
+    module = family.build(records, seed) if start is None else warm_module(family, records, seed, start)
     loop = Loop(family, module, options, records, seed, run)
     with machine(threads_for(sum(p.numel() for p in module.parameters()), options.batch_size)):
         saved = time.monotonic()

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Any, Protocol, runtime_checkable
 
 from ensample.budget import Clock
-from ensample.errors import Interrupted, TrainingError
+from ensample.errors import InputError, Interrupted, TrainingError
 from ensample.families.base import Distribution, Statistics, SummaryFamily
 from ensample.kinds.records import Records
 from ensample.run import Progress, Run
@@ -47,7 +47,14 @@ class Penalised(Protocol):
         ...
 
 
-def fit_by_summaries(family: SummaryFamily, records: Records, seed: int, run: Run, batch: int = 65_536) -> Distribution:
+def fit_by_summaries(
+    family: SummaryFamily,
+    records: Records,
+    seed: int,
+    run: Run,
+    batch: int = 65_536,
+    start: Distribution | None = None,
+) -> Distribution:
     """Summarize and update until the objective changes by less than `family.tolerance` nats a record, or time is up.
 
     The objective is the mean log-likelihood, plus the log prior of the parameters over the number of records if the
@@ -60,12 +67,14 @@ def fit_by_summaries(family: SummaryFamily, records: Records, seed: int, run: Ru
         seed: of the starting point.
         run: its clock, its folder, its reports. A step is also an epoch.
         batch: rows in one call of `summarize`.
+        start: a fitted distribution over the same event to go on from, instead of `family.start`.
 
     Raises:
         TrainingError: the likelihood is not finite.
+        InputError: `start` is over another event or of another family.
         Interrupted: Ctrl-C in a run with a folder. Without one, the last whole step is returned with a warning.
     """
-    current, step, before, finished = _begin(family, records, seed, run)
+    current, step, before, finished = _begin(family, records, seed, run, start)
     passes = _Passes(family, records, batch)
     try:
         while not finished and step < family.steps and not run.clock.over(steps=step, epochs=step):
@@ -86,10 +95,19 @@ def fit_by_summaries(family: SummaryFamily, records: Records, seed: int, run: Ru
     return current
 
 
-def _begin(family: SummaryFamily, records: Records, seed: int, run: Run) -> tuple[Distribution, int, float, bool]:
+def _begin(
+    family: SummaryFamily, records: Records, seed: int, run: Run, start: Distribution | None
+) -> tuple[Distribution, int, float, bool]:
     kept = run.kept(PART)
     if kept is None:
-        return family.start(records, seed), 0, -math.inf, False
+        if start is not None and (type(start) is not family.distribution or start.event != records.event):
+            raise InputError(
+                "Learning by statistics goes on from a model of the same family and fields.",
+                f"start, {family.name}",
+                f"a {type(start).__name__} over {len(start.event)} spans",
+                "leave start out, or learn the same fields",
+            )
+        return family.start(records, seed) if start is None else start, 0, -math.inf, False
     arrays, facts = kept
     run.clock = Clock(run.clock.budget, max(run.clock.seconds, facts["seconds"]))
     current = family.restore(records.event, records.given, arrays, facts["facts"])
