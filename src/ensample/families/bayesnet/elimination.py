@@ -9,8 +9,6 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
-from ensample.families.chain import pick
-
 
 @dataclass(frozen=True)
 class Factor:
@@ -32,10 +30,16 @@ class Eliminated:
         drawn: dict[int, Tensor] = {}
         for variable, factor in reversed(self.tables):
             at = tuple(drawn[v] for v in factor.scope[:-1])
-            weight = factor.values[(rows, *at)]
-            dead = ~(weight.amax(1, keepdim=True) > 0)
-            drawn[variable] = pick(torch.where(dead, 0.0, weight.log()), generator)
+            drawn[variable] = choose(factor.values[(rows, *at)], generator)
         return drawn
+
+
+def choose(weights: Tensor, generator: Generator) -> Tensor:
+    """One column a row, in proportion to weights [rows, columns]; int64 [rows], 0 where all weights are 0."""
+    cumulative = weights.cumsum(1)
+    u = torch.rand(len(weights), 1, generator=generator, dtype=torch.float64) * cumulative[:, -1:]
+    found = torch.searchsorted(cumulative, u, right=True)[:, 0]
+    return torch.where(cumulative[:, -1] > 0, found.clamp(max=weights.shape[1] - 1), 0)
 
 
 def eliminate(factors: Sequence[Factor], rows: int, sizes: Sequence[int], keep: Iterable[int] = ()) -> Eliminated:

@@ -10,10 +10,9 @@ from functools import cached_property
 import torch
 from torch import Generator, Tensor
 
-from ensample.families.bayesnet.elimination import Eliminated, Factor, eliminate, heaviest
+from ensample.families.bayesnet.elimination import Eliminated, Factor, choose, eliminate, heaviest
 from ensample.families.bayesnet.nodes import Node, Ranges
 from ensample.families.bayesnet.structure import ancestors, topological
-from ensample.families.chain import pick
 
 CELLS = 2**22
 """Rows are handled in parts such that rows x cells of the largest table stays below this."""
@@ -47,6 +46,18 @@ class Network:
         """Coarse states of each node."""
         return tuple(node.coarse for node in self.nodes)
 
+    @cached_property
+    def coarse(self) -> list[Tensor]:
+        """P(coarse state | parents) of each node, [1, parents ..., coarse states]."""
+        ones = [torch.ones(1, len(node), dtype=torch.float64) for node in self.nodes]
+        return [coarse_table(*both) for both in zip(self.tables, self.nodes, ones, strict=True)]
+
+    @cached_property
+    def ladders(self) -> list[Tensor]:
+        """All rows of each table as one ascending list: context c lies in (c, c + 1]."""
+        flat = [table.reshape(-1, table.shape[-1]).cumsum(1) for table in self.tables]
+        return [(f / f[:, -1:] + torch.arange(len(f), dtype=torch.float64)[:, None]).flatten() for f in flat]
+
     def parts(self, codes: Tensor, ranges: Ranges) -> Iterator[Part]:
         """The rows of codes [rows, nodes] in parts that ask the same question, equal rows counted once."""
         size = torch.tensor([len(node) for node in self.nodes])
@@ -77,11 +88,6 @@ class Network:
             for at in torch.split(torch.arange(len(part.rows)), step):
                 states[part.rows[at]] = part.draw(at, generator)
         return states, total
-
-    def ladder(self, j: int) -> Tensor:
-        """All rows of a table as one ascending list: context c lies in (c, c + 1]."""
-        flat = self.tables[j].reshape(-1, len(self.nodes[j])).cumsum(1)
-        return (flat / flat[:, -1:] + torch.arange(len(flat), dtype=torch.float64)[:, None]).flatten()
 
 
 @dataclass(frozen=True)
@@ -146,7 +152,8 @@ class Part:
         if self.kind[j] == 0:
             return Factor(scope, table[(*index, _along(codes[:, j], 0, len(scope)))])
         distinct, place = torch.unique(codes[:, j], return_inverse=True)
-        seen = _coarse(table, node, node.weights(distinct, self.ranges))
+        plain = len(distinct) == 1 and int(distinct[0]) == len(node) and not node.limited(self.ranges)
+        seen = self.network.coarse[j] if plain else coarse_table(table, node, node.weights(distinct, self.ranges))
         last = _along(torch.arange(node.coarse), dimension, len(scope))
         values = seen[(_along(place, 0, len(scope)), *index, last)]
         if j < self.network.given:
@@ -167,26 +174,21 @@ class Part:
                 if j in coarse:
                     distinct, place = torch.unique(codes[:, j], return_inverse=True)
                     share = table.reshape(-1, len(node))[context] * node.weights(distinct, self.ranges)[place]
-                    share = share * (node.view == coarse[j][:, None])
-                    dead = ~(share.amax(1, keepdim=True) > 0)
-                    states[:, j] = pick(torch.where(dead, 0.0, share.log()), generator)
+                    states[:, j] = choose(share * (node.view == coarse[j][:, None]), generator)
                 else:
                     u = torch.rand(len(at), generator=generator, dtype=torch.float64) * (1.0 - 1e-12)
-                    found = torch.searchsorted(network.ladder(j), u + context, right=True) - context * len(node)
+                    found = torch.searchsorted(network.ladders[j], u + context, right=True) - context * len(node)
                     states[:, j] = found.clamp(0, len(node) - 1)
             coarse[j] = node.view[states[:, j]]
         return states
 
 
-def _coarse(table: Tensor, node: Node, weights: Tensor) -> Tensor:
+def coarse_table(table: Tensor, node: Node, weights: Tensor) -> Tensor:
     """Weighted sums of a table over the states of each coarse state: [weights, parents ..., coarse]."""
     flat = table.reshape(-1, len(node))
-    parts = [weights[:, members] @ flat[:, members].T for members in _members(node)]
+    members = [(node.view == z).nonzero()[:, 0] for z in range(node.coarse)]
+    parts = [weights[:, inside] @ flat[:, inside].T for inside in members]
     return torch.stack(parts, -1).reshape(len(weights), *table.shape[:-1], node.coarse)
-
-
-def _members(node: Node) -> list[Tensor]:
-    return [(node.view == z).nonzero()[:, 0] for z in range(node.coarse)]
 
 
 def _along(values: Tensor, dimension: int, others: int) -> Tensor:

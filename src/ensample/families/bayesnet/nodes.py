@@ -81,7 +81,8 @@ class Node:
         assert self.numbers is not None
         bins, valued = self.numbers.index(joint.cells[:, self.number]), joint.mask[:, self.number]
         numbered = self._numbered[group]
-        alone = torch.where(numbered, size + 1 + group, self._start[group])
+        nameless = torch.full_like(group, size) if self.state is None else size + 1 + group
+        alone = torch.where(numbered, nameless, self._start[group])
         both = torch.where(numbered, self._start[group] + bins, size + 1 + groups + len(self.numbers))
         unnamed = torch.where(valued, size + 1 + groups + bins, size)
         return torch.where(known, torch.where(valued, both, alone), unnamed)
