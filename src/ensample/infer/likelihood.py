@@ -12,9 +12,7 @@ from torch import Generator, Tensor
 
 from ensample.events import Batch, Limit
 from ensample.families.base import Distribution, Scores, WeighsLimits
-
-POINTS = 11
-"""Points of the rule that integrates a density over a cell; a prime, so that ten spans move on ten different paths."""
+from ensample.families.quadrature import POINTS, lattice_rule
 
 
 def cell_log_prob(distribution: Distribution, batch: Batch) -> Tensor:
@@ -66,15 +64,3 @@ def _shares(terms: Tensor) -> Tensor:
     """Shares [rows, points] of the points; equal where none is possible."""
     possible = torch.isfinite(terms.amax(0))
     return torch.softmax(torch.where(possible, terms, 0.0).T, 1)
-
-
-def lattice_rule(points: int, dimensions: int) -> Tensor:
-    """Centred rank-1 lattice points in (-1/2, 1/2)^dimensions in Korobov's form, [points, dimensions] float64.
-
-    Example:
-        >>> lattice_rule(3, 2).mul(3).round().tolist()
-        [[0.0, 0.0], [1.0, -1.0], [-1.0, 1.0]]
-    """
-    directions = torch.tensor([pow(2, j, points) for j in range(dimensions)], dtype=torch.float64)
-    steps = torch.arange(points, dtype=torch.float64)[:, None]
-    return torch.remainder(steps * directions / points + 0.5, 1.0) - 0.5
