@@ -98,7 +98,7 @@ MUTANTS = [
     Mutant("train/machine.py", "torch.set_num_threads(before)", "pass", TRAIN),
     Mutant("train/summaries.py", "abs(objective - before) < family.tolerance", "False", SUMMARIES),
     Mutant("train/summaries.py", "total += family.log_prior(current)", "pass", MIXTURE),
-    Mutant("train/summaries.py", "len(self.prepared) * self.batch, len", "0, len", SUMMARIES),
+    Mutant("train/summaries.py", "parts[len(self.prepared) :]", "parts", SUMMARIES),
     Mutant("train/summaries.py", 'max(run.clock.seconds, facts["seconds"])', "run.clock.seconds", SUMMARIES),
     Mutant("families/mixture/forms.py", "torch.where(i == j, -0.5, -1.0)", "torch.where(i == j, -0.5, -0.5)", KERNELS),
     Mutant(

@@ -54,6 +54,10 @@ class Records:
         for start in range(0, len(self), size):
             yield self.batch(slice(start, start + size))
 
+    def parts(self, size: int) -> list[slice | np.ndarray]:
+        """Rows of the batches for learning; together all rows, once."""
+        return [slice(start, start + size) for start in range(0, len(self), size)]
+
     def select(self, rows: np.ndarray | slice) -> Records:
         """The records of these rows, held in memory."""
         given = None if self.given_table is None else self.given_table[rows]

@@ -154,7 +154,7 @@ class _Passes:
     """Sums of statistics over all records, with as many prepared batches kept as fit."""
 
     def __init__(self, family: SummaryFamily, records: Records, batch: int) -> None:
-        self.family, self.records, self.batch = family, records, batch
+        self.family, self.records, self.rows = family, records, records.parts(batch)
         self.prepared: list[Any] = []
         self.room = KEEP_BYTES
 
@@ -167,14 +167,14 @@ class _Passes:
         return total
 
     def _parts(self, current: Distribution) -> Iterator[Statistics]:
-        family = self.family
+        family, parts = self.family, self.rows
         if not isinstance(family, Prepares):
-            yield from (family.summarize(current, rows) for rows in self.records.batches(self.batch))
+            yield from (family.summarize(current, self.records.batch(rows)) for rows in parts)
             return
         for prepared in self.prepared:
             yield family.summarize_prepared(current, prepared)
-        for start in range(len(self.prepared) * self.batch, len(self.records), self.batch):
-            prepared = family.prepare(current, self.records.batch(slice(start, start + self.batch)))
+        for rows in parts[len(self.prepared) :]:
+            prepared = family.prepare(current, self.records.batch(rows))
             self.room -= prepared.nbytes
             if self.room >= 0:
                 self.prepared.append(prepared)
