@@ -6,16 +6,32 @@ from ensample.families.autoregressive.family import Autoregressive
 from ensample.families.base import Family
 from ensample.families.bayesnet.family import BayesNet
 from ensample.families.boosted.family import Boosted
+from ensample.families.compose import Blend, Ensemble, PerClass
 from ensample.families.flow.family import Flow
 from ensample.families.gan.family import Gan
 from ensample.families.independent import Independent
+from ensample.families.markov.family import Markov
 from ensample.families.mixture.family import Mixture
 from ensample.families.resample import Resample
 from ensample.families.trees.family import Trees
 
 TABLE: dict[str, type[Family]] = {
     family.name: family
-    for family in (Independent, Boosted, Autoregressive, Mixture, BayesNet, Resample, Trees, Gan, Flow)
+    for family in (
+        Independent,
+        Boosted,
+        Autoregressive,
+        Mixture,
+        Markov,
+        BayesNet,
+        Resample,
+        Trees,
+        Gan,
+        Flow,
+        PerClass,
+        Blend,
+        Ensemble,
+    )
 }
 """Every family by its public name."""
 
@@ -23,12 +39,16 @@ __all__ = [
     "TABLE",
     "Autoregressive",
     "BayesNet",
+    "Blend",
     "Boosted",
+    "Ensemble",
     "Family",
     "Flow",
     "Gan",
     "Independent",
+    "Markov",
     "Mixture",
+    "PerClass",
     "Resample",
     "Trees",
 ]

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_chec
 from torch import Generator, Tensor, nn
 
 from ensample.errors import InputError
-from ensample.events import Batch, Limit, Mixed
+from ensample.events import Batch, Limit, Mixed, Ragged
+from ensample.families.graph import Graph
 from ensample.kinds.records import Records
 
 if TYPE_CHECKING:
@@ -125,6 +126,46 @@ class Intervals(Protocol):
         ...
 
 
+@runtime_checkable
+class HasGraph(Protocol):
+    """Learns which fields depend on which."""
+
+    def graph(self) -> Graph:
+        """The learned graph over the given and the modelled fields."""
+        ...
+
+
+@runtime_checkable
+class Lengthens(Protocol):
+    """Knows how long records of a ragged event are."""
+
+    def lengthened(self, batch: Batch, generator: Generator, present: bool = True) -> Batch:
+        """The batch with a length drawn for every record whose length is unknown; with `present` none is missing."""
+        ...
+
+
+@runtime_checkable
+class DecodesStates(Protocol):
+    """Explains every step of a sequence by a hidden state."""
+
+    def states(self, batch: Batch) -> Tensor:
+        """The most probable path of states, int64 [rows, steps]; -1 behind the end of a record."""
+        ...
+
+    def state_probabilities(self, batch: Batch) -> Tensor:
+        """Posterior p(state of each step | record), float64 [rows, steps, states]; 0 behind the end of a record."""
+        ...
+
+
+@runtime_checkable
+class Classifies(Protocol):
+    """Knows the probability of each class of one span better than by comparing joint probabilities."""
+
+    def log_classes(self, batch: Batch, column: int) -> Tensor | None:
+        """Log p(class | the other coordinates) float64 [rows, classes]; None for a span that it cannot tell."""
+        ...
+
+
 class Family(Protocol):
     """The constructor is the configuration: a frozen dataclass of plain values."""
 
@@ -140,6 +181,24 @@ class Family(Protocol):
     ) -> Distribution:
         """Inverse of `Distribution.arrays` and `facts`."""
         ...
+
+
+@runtime_checkable
+class LearnsSequences(Protocol):
+    """A family for ragged events. `refuses` speaks of tables, this of records that are sequences or sets."""
+
+    def refuses_sequences(self, event: Ragged, given: Mixed | None) -> str | None:
+        """Why this family cannot learn this event (one sentence), or None if it can."""
+        ...
+
+
+def refusal(family: Family, event: Mixed | Ragged, given: Mixed | None) -> str | None:
+    """Why a family cannot learn this event (one sentence), or None if it can."""
+    if isinstance(event, Mixed):
+        return family.refuses(event, given)
+    if isinstance(family, LearnsSequences):
+        return family.refuses_sequences(event, given)
+    return f"{family.name} learns tables of plain fields, and here every record is a sequence of steps"
 
 
 def at_least(family: Family, **smallest: float) -> None:

@@ -1,0 +1,1 @@
+"""Hidden Markov models: `family` learns, `model` answers, `trellis` holds the recursions."""
