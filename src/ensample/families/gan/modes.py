@@ -42,13 +42,18 @@ class Modes(nn.Module):
 
     def split(self, values: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
         """Mode [rows, numbers] int64, drawn in proportion to `p(mode | x)`, and place `(x - mean) / scale` within."""
-        noise = -torch.rand((*values.shape, self.mean.shape[1]), generator=generator).clamp(1e-12).log().log_()
-        mode = (log_joint(values, self.log_weight, self.mean, self.scale) + noise).argmax(2)
+        joint = log_joint(values, self.log_weight, self.mean, self.scale)
+        mode = (joint + gumbel(joint.shape, generator)).argmax(2)
         return mode, (values - _at(self.mean, mode)) / _at(self.scale, mode)
 
     def join(self, mode: Tensor, place: Tensor) -> Tensor:
         """Inverse of `split`: numbers [rows, numbers]."""
         return _at(self.mean, mode) + _at(self.scale, mode) * place
+
+
+def gumbel(shape: tuple[int, ...], generator: Generator) -> Tensor:
+    """Gumbel noise: the largest of logits and this noise is a draw from their softmax."""
+    return -torch.log(-torch.log(torch.rand(shape, generator=generator).clamp(1e-12, 1 - 1e-7)))
 
 
 def _at(table: Tensor, mode: Tensor) -> Tensor:

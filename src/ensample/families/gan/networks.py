@@ -60,7 +60,7 @@ class CriticNet(nn.Module):
     ) -> None:
         super().__init__()
         self.pack, self.inputs = pack, inputs
-        self.features = Mlp(pack * inputs, width, width, layers, dropout=dropout)
+        self.features = Mlp(pack * inputs, width, width, layers, dropout=dropout, act=_leaky)
         self.head = Affine(width, 1, bias=level)
         self.match = Affine(pack * given, width, bias=False) if given else None
         if spectral:
@@ -75,8 +75,13 @@ class CriticNet(nn.Module):
 
     def forward(self, packed: Tensor, given: Tensor) -> Tensor:
         """Numbers [groups] of packed rows [groups, pack * inputs] and what is given, packed alike."""
-        f = F.silu(self.features(packed))
+        f = _leaky(self.features(packed))
         score: Tensor = self.head(f)[:, 0]
         if self.match is not None:
             score = score + (self.match(given) * f).mean(1)
         return score
+
+
+def _leaky(x: Tensor) -> Tensor:
+    """Piecewise linear, so that the gradient of a gradient costs little."""
+    return F.leaky_relu(x, 0.2)

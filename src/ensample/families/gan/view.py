@@ -8,7 +8,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from ensample.events import Batch, Mixed
-from ensample.families.gan.modes import Modes
+from ensample.families.gan.modes import Modes, gumbel
 from ensample.families.layout import Layout
 
 Relaxation = Callable[[Tensor, Tensor, float], Tensor]
@@ -84,8 +84,7 @@ class View(nn.Module):
     def _choices(self, outputs: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
         """Logits and Gumbel noise of every block, [rows, blocks, widest]."""
         logits = torch.cat([outputs[:, self.count :], outputs.new_full((len(outputs), 1), -1e9)], 1)[:, self.padded]
-        uniform = torch.rand(logits.shape, generator=generator).clamp(1e-12, 1 - 1e-7)
-        return logits, -torch.log(-torch.log(uniform))
+        return logits, gumbel(logits.shape, generator)
 
     def _there(self, chosen: Tensor) -> Tensor:
         """How far each block exists under these choices, [rows, blocks]: parents before those that hang on them."""
