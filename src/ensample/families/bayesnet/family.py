@@ -37,7 +37,7 @@ class BayesNet:
     """p(x) = product over columns of P(column | its parents): a graph of few edges between columns, and tables.
 
     Numbers are bins; as a parent a column is seen through a few coarse states. The graph is the tree of largest mutual
-    information (Chow and Liu 1968), or what greedy search climbs to from it, an edge added, removed or turned at a time
+    information (Chow and Liu 1968), or what greedy search climbs to, an edge added, removed or turned at a time
     (Heckerman, Geiger and Chickering 1995), while exact inference stays cheap. Sparse tables lean on those with fewer
     parents. Every question is answered exactly by variable elimination: any evidence, any limits, any holes.
 
@@ -147,7 +147,7 @@ def _tree(climb: Climb, strength: np.ndarray, over: Callable[[], bool]) -> Paren
 
 
 def _search(climb: Climb, strength: np.ndarray, over: Callable[[], bool]) -> Parents:
-    return climb.from_tree(chow_liu(strength, climb.given), strength, over)
+    return climb.best(strength, over)
 
 
 LEARNERS: dict[str, Callable[[Climb, np.ndarray, Callable[[], bool]], Parents]] = {"tree": _tree, "search": _search}

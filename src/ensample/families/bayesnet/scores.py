@@ -27,7 +27,8 @@ def bic(counts: np.ndarray) -> float:
     """
     rows = float(counts.sum())
     free = counts.shape[0] * (counts.shape[1] - 1)
-    return log_likelihood(counts) - 0.5 * math.log(max(rows, 1.0)) * free
+    penalty: float = 0.5 * math.log(max(rows, 1.0)) * free
+    return log_likelihood(counts) - penalty
 
 
 def bdeu(counts: np.ndarray) -> float:

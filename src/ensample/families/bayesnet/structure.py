@@ -96,7 +96,18 @@ class Climb:
     given: int
     most: int
 
-    def from_tree(self, parents: Parents, strength: np.ndarray, over: Callable[[], bool]) -> Parents:
+    def best(self, strength: np.ndarray, over: Callable[[], bool]) -> Parents:
+        """The better of two climbs, from the tree of most information [variables, variables] and from no edge."""
+        starts = [chow_liu(strength, self.given), [[] for _ in strength]]
+        return max((self.climbed(start, strength, over) for start in starts), key=self.total)
+
+    def total(self, parents: Parents) -> float:
+        """The score of a graph."""
+        return sum(
+            self.families.of(child, frozenset(own)) for child, own in enumerate(parents[self.given :], self.given)
+        )
+
+    def climbed(self, parents: Parents, strength: np.ndarray, over: Callable[[], bool]) -> Parents:
         """Climb from a graph until no move gains or the time is `over`."""
         near = np.argsort(-strength, axis=1, kind="stable")[:, :CANDIDATES]
         allowed = [set(row.tolist()) for row in near]
@@ -115,21 +126,21 @@ class Climb:
             now = self.families.of(child, own)
             for parent in own:
                 gain = self.families.of(child, own - {parent}) - now
-                yield from self._worth(gain, "remove", parent, child)
+                if gain > -LEAST:  # an edge that tells nothing goes
+                    yield Move(gain, "remove", parent, child)
                 if parent >= self.given and len(parents[parent]) < self.most:
                     others = own - {parent}
                     if not any(parent in above[other] for other in others):  # turned, it would close a circle
                         its = frozenset(parents[parent])
                         turned = self.families.of(parent, its | {child}) - self.families.of(parent, its)
-                        yield from self._worth(gain + turned, "turn", parent, child)
+                        if gain + turned > LEAST:
+                            yield Move(gain + turned, "turn", parent, child)
             if len(own) < self.most:
                 for parent in sorted(allowed[child] - own - {child}):
                     if child not in above[parent] and self._fits(child, own | {parent}):
-                        yield from self._worth(self.families.of(child, own | {parent}) - now, "add", parent, child)
-
-    def _worth(self, gain: float, kind: str, parent: int, child: int) -> Iterator[Move]:
-        if gain > LEAST:
-            yield Move(gain, kind, parent, child)
+                        gain = self.families.of(child, own | {parent}) - now
+                        if gain > LEAST:
+                            yield Move(gain, "add", parent, child)
 
     def _fits(self, child: int, parents: frozenset[int]) -> bool:
         cells = self.table_sizes[child]
