@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Generator, Tensor
 
 from ensample.errors import InputError
-from ensample.events import Batch, Continuous, Limit, concatenate
-from ensample.families.base import Distribution, Expects
+from ensample.events import Batch, Continuous, Limit, Mixed, Ragged, concatenate
+from ensample.families.base import Distribution, Expects, Lengthens
 from ensample.infer.condition import propose
 
 PARTICLES = 64
@@ -39,20 +40,30 @@ def fill(
 
     Where draws see all evidence, rejection by what the limits weigh makes them exact; elsewhere (a fixed-order chain
     with evidence after the hole) each row takes one of `PARTICLES` weighted proposals (Rubin 1987). `numbers` [rows]
-    name the rows in an error, from 0 if they are left out.
+    name the rows in an error, from 0 if they are left out. A record of unknown length is given one first.
 
     Raises:
         InputError: some rows cannot be completed by this family at all (it says which).
     """
+    batch = _lengthened(distribution, batch, generator)
     numbers = torch.arange(len(batch)) if numbers is None else numbers
     exact = distribution.sees_evidence
-    step = ROWS_AT_ONCE if exact else ROWS_AT_ONCE // PARTICLES
+    step = max(1, (ROWS_AT_ONCE if exact else ROWS_AT_ONCE // PARTICLES) // _steps(batch))
     route = _by_rejection if exact else _resampled
     parts = []
     for start in range(0, len(batch), step):
         here = slice(start, start + step)
         parts.append(route(distribution, batch.take(here), limits, generator, numbers[here]))
     return concatenate(parts) if parts else batch
+
+
+def _lengthened(distribution: Distribution, batch: Batch, generator: Generator) -> Batch:
+    return distribution.lengthened(batch, generator) if isinstance(distribution, Lengthens) else batch
+
+
+def _steps(batch: Batch) -> int:
+    """Steps of the longest record of a ragged batch; a record of a table is one step."""
+    return 1 if batch.lengths is None else max(1, batch.cells.shape[1])
 
 
 def _by_rejection(
@@ -66,12 +77,12 @@ def _by_rejection(
         cells[pending[accepted]], mask[pending[accepted]] = made.cells[accepted], made.mask[accepted]
         pending = pending[~accepted]
         if not len(pending):
-            return Batch(cells, mask, batch.cond)
+            return replace(batch, cells=cells, mask=mask)
     for start in range(0, len(pending), ROWS_AT_ONCE // PARTICLES):
         rows = pending[start : start + ROWS_AT_ONCE // PARTICLES]
         late = _resampled(distribution, batch.take(rows), limits, generator, numbers[rows])
         cells[rows], mask[rows] = late.cells, late.mask
-    return Batch(cells, mask, batch.cond)
+    return replace(batch, cells=cells, mask=mask)
 
 
 def _resampled(
@@ -96,17 +107,18 @@ def _resampled(
         )
     chosen = torch.multinomial(torch.softmax(weight, 1), times, replacement=True, generator=generator)
     filled = made.take((torch.arange(len(batch))[:, None] * particles + chosen).flatten())
-    return Batch(filled.cells, filled.mask, batch.repeat(times).cond)
+    return replace(batch.repeat(times), cells=filled.cells, mask=filled.mask)
 
 
 def centre(distribution: Distribution, batch: Batch, limits: Sequence[Limit], generator: Generator, how: str) -> Batch:
     """The conditional mean ("mean") or most frequent value ("mode") of every hole; classes always take the mode."""
+    batch = _lengthened(distribution, batch, generator)
     if isinstance(distribution, Expects) and how == "mean":
         values, mask = distribution.expect(batch, limits)
     else:
         values, mask = _from_draws(distribution, batch, limits, generator, how)
     cells = torch.where(batch.mask, batch.cells, torch.round(values).to(torch.int64))
-    return Batch(torch.where(mask, cells, 0), mask, batch.cond)
+    return replace(batch, cells=torch.where(mask, cells, 0), mask=mask)
 
 
 def _from_draws(
@@ -114,7 +126,9 @@ def _from_draws(
 ) -> tuple[Tensor, Tensor]:
     values = torch.zeros(batch.cells.shape, dtype=torch.float64)
     mask = torch.zeros_like(batch.mask)
-    step = max(1, ROWS_AT_ONCE // (4 * PARTICLES))
+    event: Mixed | Ragged = distribution.event
+    event = event.element if isinstance(event, Ragged) else event
+    step = max(1, ROWS_AT_ONCE // (4 * PARTICLES * _steps(batch)))
     for start in range(0, len(batch), step):
         piece = batch.take(slice(start, start + step))
         numbers = torch.arange(start, start + len(piece))
@@ -122,23 +136,34 @@ def _from_draws(
             drawn = fill(distribution, piece.repeat(AVERAGED), limits, generator, numbers.repeat_interleave(AVERAGED))
         else:  # all from one set of proposals, which cost most
             drawn = _resampled(distribution, piece, limits, generator, numbers, AVERAGED)
-        cells = drawn.cells.reshape(len(piece), AVERAGED, -1)
-        known = drawn.mask.reshape(len(piece), AVERAGED, -1)
-        here = slice(start, start + len(piece))
-        mask[here] = _majority_exists(distribution, cells, known)
-        for j, span in enumerate(distribution.event.spans):
-            number = isinstance(span.event, Continuous)
-            take = (_mean if how == "mean" else _densest) if number else _mode
-            values[here, j] = take(cells[..., j], known[..., j])
+        here, shape = slice(start, start + len(piece)), piece.cells.shape
+        middle, there = _centred(event, _draws(drawn.cells, len(piece)), _draws(drawn.mask, len(piece)), how)
+        values[here], mask[here] = middle.reshape(shape), there.reshape(shape)
     return values, mask
 
 
-def _majority_exists(distribution: Distribution, cells: Tensor, known: Tensor) -> Tensor:
+def _draws(drawn: Tensor, rows: int) -> Tensor:
+    """`AVERAGED` draws of each row, or of each step of ragged rows, side by side: [rows or steps, draws, spans]."""
+    steps = drawn.shape[1] if drawn.ndim == 3 else 1
+    return drawn.reshape(rows, AVERAGED, steps, drawn.shape[-1]).transpose(1, 2).flatten(0, 1)
+
+
+def _centred(event: Mixed, cells: Tensor, known: Tensor, how: str) -> tuple[Tensor, Tensor]:
+    """(mean or mode [rows, spans] float64, whether it exists) of draws [rows, draws, spans]."""
+    values = torch.zeros(len(cells), len(event), dtype=torch.float64)
+    for j, span in enumerate(event.spans):
+        number = isinstance(span.event, Continuous)
+        take = (_mean if how == "mean" else _densest) if number else _mode
+        values[:, j] = take(cells[..., j], known[..., j])
+    return values, _majority_exists(event, cells, known)
+
+
+def _majority_exists(event: Mixed, cells: Tensor, known: Tensor) -> Tensor:
     """Spans that exist under the most frequent state of the span they depend on. Bool [rows, spans]."""
     modes = torch.zeros(len(cells), cells.shape[2], dtype=torch.int64)
-    for j in {span.exists[0] for span in distribution.event.spans if span.exists is not None}:
+    for j in {span.exists[0] for span in event.spans if span.exists is not None}:
         modes[:, j] = _mode(cells[..., j], known[..., j]).to(torch.int64)
-    exists = [distribution.event.existing(modes, j) & known[..., j].any(1) for j in range(cells.shape[2])]
+    exists = [event.existing(modes, j) & known[..., j].any(1) for j in range(cells.shape[2])]
     return torch.stack(exists, 1) if exists else known.any(1)
 
 

@@ -59,7 +59,7 @@ class Emissions:
     def fill(
         self, steps: Batch, states: Tensor, limits: Sequence[Limit], generator: Generator
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Fill the unset coordinates of steps in known states [steps]: (cells, mask, log weights) as of `Draws.draw`."""
+        """Fill the unset coordinates of steps in known states [steps]: (cells, mask, log weights); see `Draws.draw`."""
         cells, mask = steps.cells.clone(), steps.mask.clone()
         weight = torch.zeros(len(steps), dtype=torch.float64)
         bounds = {limit.column: limit for limit in limits}

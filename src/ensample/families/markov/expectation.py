@@ -1,7 +1,7 @@
 """The E step of a hidden Markov model: expected counts of states, transitions and steps (Baum, Petrie et al. 1970).
 
-Emissions are those of `families.mixture`: the logarithm of every component's density is linear in features of a step, so
-the emissions of some steps cost one matrix product, the recursions of `trellis` follow, and one product goes back.
+Emissions are those of `families.mixture`: the logarithm of every component's density is linear in features of a step,
+so the emissions of some steps cost one matrix product, the recursions of `trellis` follow, and one product goes back.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Chunk:
 
     def steps(self, packed: Tensor) -> list[Tensor]:
         """Views [rows, sequences] of every step."""
-        return [packed] if len(self.sizes) == 1 else list(torch.split(packed, self.sizes, 1))
+        return [packed] if len(self.sizes) == 1 else list(torch.split(packed, list(self.sizes), 1))
 
 
 @dataclass(frozen=True)

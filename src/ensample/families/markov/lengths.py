@@ -57,7 +57,7 @@ class LengthLaw:
         n, at = float(self.counts.sum()), torch.arange(len(self.counts), dtype=torch.float64)
         mean = float((at * self.counts).sum()) / n
         spread = math.sqrt(float(((at - mean).square() * self.counts).sum()) / n)
-        variance = max(1.0, 0.9 * spread * n**-0.2) ** 2  # of rate^|k|: 2 rate / (1 - rate)^2
+        variance = max(1.0, 0.9 * spread / math.pow(n, 0.2)) ** 2  # of rate^|k|: 2 rate / (1 - rate)^2
         return 1.0 + 1.0 / variance - math.sqrt((1.0 + 1.0 / variance) ** 2 - 1.0)
 
     def log_prob(self, lengths: Tensor) -> Tensor:

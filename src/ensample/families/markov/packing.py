@@ -54,7 +54,7 @@ class Packing:
 
     def by_step(self, packed: Tensor) -> list[Tensor]:
         """Values [positions, width] as one tensor [width, sequences] a step."""
-        return [part.T.contiguous() for part in torch.split(packed, self.sizes)]
+        return [part.T.contiguous() for part in torch.split(packed, list(self.sizes))]
 
     def sum(self, packed: Tensor, rows: int) -> Tensor:
         """Sums [rows] over the steps of each row of the padded batch."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 from torch import Generator, Tensor
 
@@ -109,7 +111,7 @@ def _chain(labels: Tensor, packing: Packing, states: int, generator: Generator) 
     """How often labels begin sequences and follow each other."""
     begins = torch.bincount(labels[packing.steps == 0], minlength=states).to(torch.float64)
     counts = torch.zeros(states * states, dtype=torch.float64)
-    for before, after in zip(torch.split(labels, packing.sizes), torch.split(labels, packing.sizes)[1:], strict=False):
+    for before, after in itertools.pairwise(torch.split(labels, list(packing.sizes))):
         counts += torch.bincount(before[: len(after)] * states + after, minlength=states * states)
     noise = torch.rand(states, states, generator=generator, dtype=torch.float64)
     moves = (1.0 - _BLUR) * _shares(counts.view(states, states) + 1.0) + _BLUR * _shares(noise)

@@ -7,7 +7,8 @@ state,
 
 then `log p(x) = sum_t log c_t`, and backwards from `gamma_T = alpha_T`, with `m_t = gamma_t / predicted_t`,
 
-    gamma_{t-1} = p(state | x) = alpha_{t-1} (A m_t),   p(state_{t-1} = s, state_t = r | x) = alpha_{t-1}(s) A(s, r) m_t(r),
+    gamma_{t-1} = p(state_{t-1} | x) = alpha_{t-1} (A m_t),
+    p(state_{t-1} = s, state_t = r | x) = alpha_{t-1}(s) A(s, r) m_t(r),
 
 which is the usual backward pass (`m_t = b_t beta_t / c_t`) without a second look at b. States are rows and sequences
 columns, one tensor [s, sequences] a step, so every step is a product of a small matrix with a wide one that stays in
