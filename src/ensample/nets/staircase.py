@@ -1,0 +1,205 @@
+"""Networks whose outputs look at a growing part of their inputs, with features as rows: [features, rows].
+
+A masked autoregressive network (MADE: Germain, Gregor, Murray and Larochelle 2015) with its hidden units sorted by how
+much they see has weights in the shape of a staircase. Sorted so, blocks above the stairs are never multiplied, and
+outputs can be computed one after the other from what is known, each hidden unit once.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
+
+STEPS = 4
+"""Blocks of rows that a staircase is multiplied in."""
+
+
+class Staircase(nn.Module):
+    """`y = W x + b` where output o sees the first `reach[o]` inputs alone. Build it inside `nets.random.seeded`.
+
+    Arguments:
+        inputs: columns of W.
+        reach: [outputs] int64, ascending.
+        scale: of the initial weights, in units of 1 / sqrt(reach).
+    """
+
+    mask: Tensor
+
+    def __init__(self, inputs: int, reach: Tensor, scale: float = 1.0) -> None:
+        super().__init__()
+        mask = torch.arange(inputs) < reach[:, None]
+        weight = torch.randn(mask.shape) * mask * (scale * reach.clamp(min=1).to(torch.float32).rsqrt())[:, None]
+        self.weight, self.bias = nn.Parameter(weight), nn.Parameter(torch.zeros(len(reach), 1))
+        self.register_buffer("mask", mask.to(torch.float32), persistent=False)
+        self.full = bool(mask.all())
+        self.blocks = _blocks(reach.tolist(), 1 if self.full else STEPS)
+
+    def masked(self) -> Tensor:
+        """W, 0 above the stairs."""
+        return self.weight if self.full else self.weight * self.mask
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[inputs, rows] -> [outputs, rows]."""
+        if self.full:
+            return torch.addmm(self.bias, self.weight, x)
+        out: Tensor = _Product.apply(self.masked(), self.bias, x, self.blocks)  # type: ignore[no-untyped-call]
+        return out
+
+
+def _blocks(reach: list[int], steps: int) -> tuple[tuple[int, int, int], ...]:
+    """(first output, end, inputs seen) of each block of outputs."""
+    edges = sorted({round(len(reach) * i / steps) for i in range(steps + 1)})
+    return tuple((start, end, reach[end - 1]) for start, end in itertools.pairwise(edges))
+
+
+class _Product(torch.autograd.Function):
+    """The product of a staircase and a matrix, block by block."""
+
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor, bias: Tensor, x: Tensor, blocks: tuple[tuple[int, int, int], ...]) -> Tensor:
+        ctx.save_for_backward(weight, x)
+        ctx.blocks = blocks
+        out = x.new_empty(len(weight), x.shape[1])
+        for start, end, seen in blocks:
+            torch.addmm(bias[start:end], weight[start:end, :seen], x[:seen], out=out[start:end])
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
+        weight, x = ctx.saved_tensors
+        d_weight, d_x = torch.zeros_like(weight), None
+        if ctx.needs_input_grad[2]:
+            d_x = torch.zeros_like(x)
+        for start, end, seen in ctx.blocks:
+            d_weight[start:end, :seen] = g[start:end] @ x[:seen].t()
+            if d_x is not None:
+                d_x[:seen].addmm_(weight[start:end, :seen].t(), g[start:end])
+        return d_weight, g.sum(1, keepdim=True), d_x, None
+
+
+class Conditioner(nn.Module):
+    """Parameters of a distribution or a transform from what it may look at: layers of equal width, with residuals.
+
+    Build it with `whole` (every output sees every input) or `causal` (outputs of position i see the context and the
+    inputs of the positions before i), inside `nets.random.seeded`. Inputs are cut at `FAR`.
+
+    Arguments:
+        reaches: for every layer and the outputs, how many inputs there are and how many of them each unit sees.
+        units: of a causal network: how many hidden units position i may use, for each i.
+        outputs: of a causal network: outputs of each position.
+        dropout: share of hidden units left out in learning.
+    """
+
+    FAR = 8.0
+
+    def __init__(
+        self, reaches: list[tuple[int, Tensor]], units: Sequence[int], outputs: Sequence[int], dropout: float
+    ) -> None:
+        super().__init__()
+        self.units, self.outputs = units, outputs
+        self.layers = nn.ModuleList(Staircase(inputs, reach) for inputs, reach in reaches[:-1])
+        self.last = Staircase(*reaches[-1], scale=0.1)
+        self.drop = nn.Dropout(dropout)
+
+    @classmethod
+    def whole(
+        cls, inputs: int, outputs: int, context: int, *, width: int, depth: int, dropout: float = 0.0
+    ) -> Conditioner:
+        """[outputs, rows] from [inputs, rows]."""
+        sizes = [context + inputs] + [width] * depth + [outputs]
+        return cls([(a, torch.full((b,), a)) for a, b in itertools.pairwise(sizes)], (), (), dropout)
+
+    @classmethod
+    def causal(
+        cls,
+        inputs: Sequence[int],
+        outputs: Sequence[int],
+        context: int,
+        *,
+        width: int,
+        depth: int,
+        dropout: float = 0.0,
+    ) -> Conditioner:
+        """[sum of outputs, rows] from [sum of inputs, rows]: `inputs` and `outputs` of each position, in order."""
+        positions = len(inputs)
+        lowest = 0 if context or positions == 1 else 1
+        degree = torch.linspace(lowest, positions - 1, width).round().to(torch.int64)
+        units = (degree <= torch.arange(positions)[:, None]).sum(1)
+        before = torch.tensor([0, *inputs]).cumsum(0)
+        reaches = [(context + sum(inputs), context + before[degree])] + [(width, units[degree])] * (depth - 1)
+        reaches.append((width, units.repeat_interleave(torch.tensor(outputs))))
+        return cls(reaches, units.tolist(), tuple(outputs), dropout)
+
+    def forward(self, x: Tensor, context: Tensor) -> Tensor:
+        """[inputs, rows] and [context, rows] -> [outputs, rows]."""
+        x = x.clamp(-self.FAR, self.FAR)
+        h = torch.cat([context, x]) if len(context) else x
+        for i, layer in enumerate(self.layers):
+            new = self.drop(F.silu(layer(h)))
+            h = new if i == 0 else h + new
+        out: Tensor = self.last(h)
+        return out
+
+    def stepper(self, context: Tensor) -> Stepper:
+        """The same outputs of a causal network, position by position."""
+        return Stepper(self, context)
+
+
+class Stepper:
+    """A causal conditioner whose inputs come one position after the other: `theta()`, then `push`."""
+
+    def __init__(self, net: Conditioner, context: Tensor) -> None:
+        rows = context.shape[1]
+        layers = [layer for layer in (*net.layers, net.last) if isinstance(layer, Staircase)]
+        self.layers = [(layer.masked(), layer.bias) for layer in layers]
+        self.units, self.ends = net.units, [0, *itertools.accumulate(net.outputs)]
+        sizes = [self.layers[0][0].shape[1]] + [len(weight) for weight, _ in self.layers[:-1]]
+        self.known = [_Rows(size, rows) for size in sizes]
+        self.known[0].add(context)
+        self.position = 0
+
+    def theta(self) -> Tensor:
+        """Outputs [outputs, rows] of the next position."""
+        i = self.position
+        start, end = self.known[1].filled, self.units[i]
+        for (weight, bias), source, target in zip(self.layers[:-1], self.known[:-1], self.known[1:], strict=True):
+            if start < end:
+                seen = source.all()
+                new = F.silu(torch.addmm(bias[start:end], weight[start:end, : len(seen)], seen))
+                target.add(new if source is self.known[0] else seen[start:end] + new)
+        weight, bias = self.layers[-1]
+        seen, place = self.known[-1].all(), slice(self.ends[i], self.ends[i + 1])
+        return torch.addmm(bias[place], weight[place, : len(seen)], seen)
+
+    def push(self, value: Tensor) -> None:
+        """The inputs [inputs, rows] of this position; go on to the next."""
+        self.known[0].add(value.clamp(-Conditioner.FAR, Conditioner.FAR))
+        self.position += 1
+
+
+class _Rows:
+    """Rows of a matrix that is filled from the top: in place, or by pieces where gradients are wanted."""
+
+    def __init__(self, size: int, columns: int) -> None:
+        self.filled = 0
+        self.pieces: list[Tensor] | None = [] if torch.is_grad_enabled() else None
+        self.held = torch.empty(0 if self.pieces is not None else size, columns)
+
+    def add(self, rows: Tensor) -> None:
+        if self.pieces is not None:
+            self.pieces.append(rows)
+        else:
+            self.held[self.filled : self.filled + len(rows)] = rows
+        self.filled += len(rows)
+
+    def all(self) -> Tensor:
+        if self.pieces is None:
+            return self.held[: self.filled]
+        return torch.cat([self.held, *self.pieces])
