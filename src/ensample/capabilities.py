@@ -6,10 +6,10 @@
 from __future__ import annotations
 
 from ensample.families import TABLE
-from ensample.families.base import Distribution, Draws
-from ensample.model import capabilities
+from ensample.families.base import Distribution
+from ensample.verbs import capabilities
 
-VERBS = ("sample", "log_prob", "anomaly_score", "where", "impute", "mean or mode", "save")
+VERBS = ("sample", "log_prob", "anomaly_score", "classify", "where", "impute", "mean or mode", "graph", "save")
 """Columns of the table. `where`: sampling under conditions; `mean or mode`: `impute` with that `how`."""
 
 
@@ -27,7 +27,7 @@ def of(distribution: type[Distribution]) -> dict[str, str]:
     """Verbs of one kind of fitted model and how far each can be trusted."""
     found: dict[str, str] = {**capabilities(distribution, distribution.guarantees)}
     found["where"] = found.get("impute", found["sample"])
-    if issubclass(distribution, Draws):
+    if "impute" in found:
         found["mean or mode"] = "estimate"
     if distribution.storable:
         found["save"] = "yes"
@@ -39,7 +39,7 @@ def markdown() -> str:
 
     Example:
         >>> markdown().splitlines()[0]
-        '| family | sample | log_prob | anomaly_score | where | impute | mean or mode | save |'
+        '| family | sample | log_prob | anomaly_score | classify | where | impute | mean or mode | graph | save |'
     """
     rows = [("family", *VERBS), ("---",) * (len(VERBS) + 1)]
     rows += [(f"`{name}`", *(can.get(verb, "no") for verb in VERBS)) for name, can in table().items()]

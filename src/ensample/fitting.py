@@ -16,6 +16,7 @@ from ensample.data.schema import Schema
 from ensample.errors import CapabilityError, InputError
 from ensample.families import TABLE, Independent
 from ensample.families.base import Family
+from ensample.families.options import from_plain, to_plain
 from ensample.kinds import guess, schema_from_plain
 from ensample.kinds.codec import TableCodec
 from ensample.model import Model
@@ -137,7 +138,7 @@ def resume(out: str | Path, data: Any = None, *, progress: Callable[[Progress], 
     data = data if isinstance(data, Dataset) else read_records(data)
     return fit(
         data.with_schema(schema),
-        TABLE[plan["family"]](**plan["options"]),
+        from_plain(TABLE[plan["family"]], plan["options"]),
         model=plan["model"],
         given=plan["given"],
         budget=Budget(**{name: float(value) for name, value in plan["budget"].items()}),
@@ -228,7 +229,7 @@ def _plan(
     return {
         "format": RUN_FORMAT,
         "family": family.name,
-        "options": asdict(family),  # type: ignore[call-overload]
+        "options": to_plain(family),
         "model": list(codec.model),
         "given": list(codec.given),
         "budget": _limits(budget),

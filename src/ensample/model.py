@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, Literal, ParamSpec, TypeVar
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 import pyarrow as pa
@@ -15,51 +16,26 @@ from ensample.data.dataset import Dataset
 from ensample.data.readers import read as read_records
 from ensample.errors import CapabilityError, InputError
 from ensample.events import Batch, unknown
-from ensample.families.base import Distribution, Draws, Family, Guarantee, Scores
+from ensample.families.base import Distribution, Family, Guarantee, HasGraph
 from ensample.infer.condition import draw_where, split_limits
 from ensample.infer.impute import centre, fill
 from ensample.infer.likelihood import cell_log_prob
+from ensample.infer.proposal import completing
 from ensample.kinds.codec import TableCodec
+from ensample.verbs import capabilities, verb
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from ensample.data.schema import Schema
+    from ensample.judge.graph import GraphPicture
     from ensample.judge.report import Report
-
-P = ParamSpec("P")
-R = TypeVar("R")
 
 SCORED_AT_ONCE = 16_384
 """Rows scored in one batch."""
 
 DRAWN_AT_ONCE = 100_000
 """Rows sampled in one batch."""
-
-
-class MissingVerb(CapabilityError, AttributeError):
-    """The model does not have this verb, because its family cannot honour it."""
-
-
-class verb(Generic[P, R]):
-    """A method that a model has only if its `can` lists it; `hasattr` tells."""
-
-    def __init__(self, function: Callable[Concatenate[Model, P], R]) -> None:
-        self.function = function
-        self.__doc__ = function.__doc__
-
-    def __get__(self, model: Model | None, owner: type | None = None) -> Callable[P, R]:
-        name = self.function.__name__
-        if model is None:
-            return self.function  # type: ignore[return-value]
-        if name not in model.can:
-            raise MissingVerb(
-                "A model has only the verbs that its family can honour.",
-                f"model.{name}",
-                f"{model.family.name} offers {', '.join(model.can)}",
-                f"fit another family, for example boosted, to use {name}",
-            )
-        return self.function.__get__(model)  # type: ignore[no-any-return]
 
 
 class Model:
@@ -70,6 +46,10 @@ class Model:
 
     def __init__(self, codec: TableCodec, family: Family, distribution: Distribution, facts: Mapping[str, Any]) -> None:
         self.codec, self.family, self.distribution, self.facts = codec, family, distribution, dict(facts)
+
+    @cached_property
+    def _completing(self) -> Distribution:
+        return completing(self.distribution)
 
     @property
     def schema(self) -> Schema:
@@ -139,14 +119,14 @@ class Model:
                     encoded.cells[:, list(there)],
                     encoded.mask[:, list(there)],
                 )
-            if not isinstance(self.distribution, Draws):
+            if "impute" not in self.can:
                 raise CapabilityError(
                     "Completing rows needs a family with conditional draws.",
                     "sample, where",
                     f"{self.family.name} has none",
                     "fit boosted, mixture or autoregressive",
                 )
-            batch = fill(self.distribution, batch, [], generator)
+            batch = fill(self._completing, batch, [], generator)
         else:
             batch = self.distribution.sample(len(batch), generator, cond)
         return self.codec.decode(batch, number)
@@ -224,9 +204,9 @@ class Model:
         for copy in range(_positive(m, "m")):
             generator, number = _generator(None if seed is None else seed + copy)
             if how == "draw":
-                filled = fill(self.distribution, batch, limits, generator)
+                filled = fill(self._completing, batch, limits, generator)
             else:
-                filled = centre(self.distribution, batch, limits, generator, how)
+                filled = centre(self._completing, batch, limits, generator, how)
             copies.append(_completed(table, self.codec.decode(filled, number)))
         return copies if m > 1 else copies[0]
 
@@ -241,6 +221,31 @@ class Model:
         from ensample.judging import report
 
         return report(self, self._dataset(test), None if train is None else self._dataset(train), seed)
+
+    @verb
+    def classify(self, data: Any, field: str) -> Dataset:
+        """The probability of each value of a category, given all other fields: by Bayes' rule from the likelihood.
+
+        Arguments:
+            data: rows with all other learned and given fields; whether `field` is there makes no difference.
+            field: a category or truth that the model has learned.
+
+        Returns:
+            A Dataset with `field` (its most probable value) and a column `p(field=value)` for each value.
+
+        Raises:
+            InputError: the field is no category of the model, or another field is missing from the data.
+        """
+        from ensample.classes import classified
+
+        return classified(self, self._dataset(data), field)
+
+    @verb
+    def graph(self) -> GraphPicture:
+        """Which fields depend on which: `.edges` with their strength, `.save("graph.svg")`; a notebook draws it."""
+        from ensample.judge.graph import GraphPicture
+
+        return GraphPicture(cast(HasGraph, self.distribution).graph())
 
     def save(self, path: str | Path) -> None:
         """Write the model file: a zip (`.ens`), or a folder where the path has no suffix. See `ensample.load`.
@@ -260,21 +265,6 @@ class Model:
         given = f" | {', '.join(self.codec.given)}" if self.codec.given else ""
         verbs = ", ".join(f"{name} ({guarantee})" for name, guarantee in self.can.items())
         return f"Model({self.family!r}: p({', '.join(self.codec.model)}{given}); can {verbs})"
-
-
-def capabilities(distribution: type[Distribution], guarantees: Mapping[str, Guarantee]) -> dict[str, Guarantee]:
-    """Public verbs of a distribution from what it has and guarantees.
-
-    What needs the integral of a density over a cell is an estimate: a numerical rule takes it (`infer.likelihood`).
-    """
-    if distribution.measure == "density":
-        guarantees = {**guarantees, "log_prob": "estimate", "draw": "estimate"}
-    out: dict[str, Guarantee] = {"sample": guarantees.get("sample", "exact")}
-    if issubclass(distribution, Scores):
-        out["log_prob"] = out["anomaly_score"] = guarantees.get("log_prob", "exact")
-    if issubclass(distribution, Draws):
-        out["impute"] = guarantees.get("draw", "exact")
-    return out
 
 
 def _completed(table: Dataset, decoded: Dataset) -> Dataset:

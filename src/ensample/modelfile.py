@@ -5,13 +5,13 @@ from __future__ import annotations
 import shutil
 import zipfile
 import zlib
-from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from ensample.errors import CapabilityError, FormatError
 from ensample.families import TABLE
+from ensample.families.options import from_plain, to_plain
 from ensample.kinds import schema_from_plain
 from ensample.kinds.codec import TableCodec
 from ensample.model import Model
@@ -78,7 +78,7 @@ def _write(model: Model, folder: Path) -> None:
         "model": list(model.codec.model),
         "given": list(model.codec.given),
         "family": model.family.name,
-        "options": asdict(model.family),  # type: ignore[call-overload]
+        "options": to_plain(model.family),
         "learned": model.distribution.facts(),
         "facts": model.facts,
     }
@@ -107,7 +107,7 @@ def _read(folder: Path, place: str) -> Model:
 
 def _composed(facts: dict[str, Any], folder: Path) -> Model:
     codec = TableCodec(schema_from_plain(facts["schema"]), tuple(facts["model"]), tuple(facts["given"]))
-    family = TABLE[facts["family"]](**facts["options"])
+    family = from_plain(TABLE[facts["family"]], facts["options"])
     arrays = read_arrays(folder / "weights.safetensors")
     distribution = family.restore(codec.event, codec.given_event, arrays, facts["learned"])
     return Model(codec, family, distribution, facts["facts"])

@@ -52,12 +52,12 @@ def family(name: str) -> Answer:
 
     kind = type(named(name, {}))
     can = table()[name]
-    rows = [(f"  {o.name}={o.default}", o.wanted, o.help) for o in options(kind) if o.settable]
+    rows = [(f"  {o.name}={o.text}", o.wanted, o.help) for o in options(kind) if o.settable]
     text = [f"{name}: {describe(kind)}", "", "can", *(f"  {verb}: {sort}" for verb, sort in can.items())]
     if rows:
         text += ["", "options (--set NAME=VALUE)", columns(rows)]
     found = [
-        {"name": o.name, "type": o.wanted, "default": o.default, "help": o.help} for o in options(kind) if o.settable
+        {"name": o.name, "type": o.wanted, "default": o.plain, "help": o.help} for o in options(kind) if o.settable
     ]
     return Answer("\n".join(text), {"family": name, "about": describe(kind), "can": can, "options": found})
 

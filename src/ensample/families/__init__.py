@@ -9,6 +9,7 @@ from ensample.families.boosted.family import Boosted
 from ensample.families.compose import Blend, Ensemble, PerClass
 from ensample.families.flow.family import Flow
 from ensample.families.gan.family import Gan
+from ensample.families.circuit.family import Circuit
 from ensample.families.independent import Independent
 from ensample.families.markov.family import Markov
 from ensample.families.mixture.family import Mixture

@@ -6,8 +6,8 @@ import inspect
 import re
 import types
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields, replace
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
+from typing import Any, Literal, Union, cast, get_args, get_origin, get_type_hints
 
 from ensample.errors import InputError
 from ensample.families.base import Family
@@ -26,6 +26,16 @@ class Option:
     def wanted(self) -> str:
         """The type in words: "int", "one of full, tied", "float or none"."""
         return _words(self.type)
+
+    @property
+    def plain(self) -> Any:
+        """The default as a JSON value; a family is its name."""
+        return cast(Any, self.default).name if is_dataclass(self.default) else self.default
+
+    @property
+    def text(self) -> str:
+        """The default as it would be written."""
+        return ",".join(map(str, self.default)) if isinstance(self.default, tuple) else str(self.plain)
 
     @property
     def settable(self) -> bool:
@@ -97,8 +107,37 @@ def read(option: Option, text: str) -> Any:
         f'The option "{option.name}" must be {option.wanted}.',
         f"--set {option.name}={text}",
         repr(text),
-        f"say {option.name}={option.default}, its default, or leave it out",
+        f"say {option.name}={option.text}, its default, or leave it out",
     )
+
+
+def to_plain(family: Family) -> dict[str, Any]:
+    """The options of a family as JSON values; a family among them as its name and its own options.
+
+    Example:
+        >>> from ensample.families import Independent
+        >>> to_plain(Independent(bins=8))
+        {'bins': 8}
+    """
+    found = {}
+    for f in fields(family):  # type: ignore[arg-type]
+        value: Any = getattr(family, f.name)
+        found[f.name] = (
+            {"family": cast(Any, value).name, "options": to_plain(cast(Any, value))} if is_dataclass(value) else value
+        )
+    return found
+
+
+def from_plain(family: type[Family], values: Mapping[str, Any]) -> Family:
+    """Inverse of `to_plain`."""
+    from ensample.families import TABLE
+
+    plain = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            value = from_plain(TABLE[value["family"]], value["options"])
+        plain[name] = tuple(value) if isinstance(value, list) else value
+    return family(**plain)
 
 
 def describe(family: type[Family]) -> str:
@@ -113,7 +152,7 @@ def _alternatives(annotation: Any) -> tuple[Any, ...]:
 def _is_plain(annotation: Any) -> bool:
     if get_origin(annotation) is tuple:
         return all(_is_plain(part) for part in get_args(annotation) if part is not Ellipsis)
-    return annotation in (int, float, str, bool, type(None)) or get_origin(annotation) is Literal
+    return annotation in (int, float, str, bool, type(None), Family) or get_origin(annotation) is Literal
 
 
 def _parse(annotation: Any, text: str) -> Any:
@@ -127,6 +166,12 @@ def _parse(annotation: Any, text: str) -> Any:
         kinds, words = get_args(annotation), text.split(",") if text else []
         kinds = kinds[:1] * len(words) if kinds[1:] == (Ellipsis,) else kinds
         return tuple(_parse(kind, word.strip()) for kind, word in zip(kinds, words, strict=True))
+    if annotation is Family:
+        from ensample.families import TABLE
+
+        if text not in TABLE:
+            raise ValueError(text)
+        return TABLE[text]()
     if annotation in _WORDS:
         if text.lower() not in _WORDS[annotation]:
             raise ValueError(text)
@@ -148,6 +193,8 @@ def _words(annotation: Any) -> str:
         return "one of " + ", ".join(str(choice) for choice in get_args(annotation))
     if get_origin(annotation) is tuple:
         return "a list of " + _words(get_args(annotation)[0])
+    if annotation is Family:
+        return "the name of a family"
     return "none" if annotation is type(None) else getattr(annotation, "__name__", str(annotation))
 
 

@@ -12,9 +12,13 @@ from ensample.errors import CapabilityError
 from ensample.events import Batch, Limit, Mixed, concatenate, unknown
 from ensample.families.base import Distribution, Draws
 from ensample.infer.likelihood import inside_cells
+from ensample.infer.proposal import completing
 
 PILOT = (512, 4_096, 32_768)
 """Sizes of the trial draws that tell how rare a condition is; a later one is made only if the earlier found nothing."""
+
+RARE = 1e-3
+"""Below this share of accepted samples, a family without conditionals gets proposals of its own: `infer.proposal`."""
 
 MOST_PROPOSALS = 5_000_000
 """More proposals than this are not started: the refusal comes before sampling."""
@@ -33,11 +37,10 @@ def draw_where(
         CapabilityError: the condition is so rare that n rows would cost more than `MOST_PROPOSALS`; nothing was made.
     """
     evidence, rest = split_limits(distribution.event, limits)
-    pool = _Pool()
-    for size in PILOT:
-        pool.add(*_propose(distribution, evidence, rest, size, generator, cond))
-        if pool.rate() > 0:
-            break
+    pool = _piloted(distribution, evidence, rest, generator, cond)
+    if pool.rate() < RARE and (other := completing(distribution)) is not distribution:
+        distribution = other
+        pool = _piloted(distribution, evidence, rest, generator, cond)
     expected = n / pool.rate() if pool.rate() > 0 else float("inf")
     if expected > MOST_PROPOSALS:
         raise _too_rare(pool, n)
@@ -47,6 +50,18 @@ def draw_where(
         pool.add(*_propose(distribution, evidence, rest, size, generator, cond))
         kept = concatenate([kept, pool.accept(generator)])
     return kept.take(slice(0, n))
+
+
+def _piloted(
+    distribution: Distribution, evidence: Batch, limits: Sequence[Limit], generator: Generator, cond: Batch | None
+) -> _Pool:
+    """Trial draws, until some would be accepted."""
+    pool = _Pool()
+    for size in PILOT:
+        pool.add(*_propose(distribution, evidence, limits, size, generator, cond))
+        if pool.rate() > 0:
+            break
+    return pool
 
 
 class _Pool:

@@ -1,0 +1,103 @@
+"""What composites share: weighted parts over one event, and how they are kept."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, ClassVar, cast
+
+import torch
+from torch import Generator, Tensor
+
+from ensample.events import Batch, Mixed
+from ensample.families.base import Distribution, Family, Guarantee, Scores
+from ensample.families.independent import part
+
+
+class Weighted(Distribution):
+    """`p(x) = sum_k exp(log_weights_k) p_k(x)` over parts of one family.
+
+    Densities and cells mix alike: all parts measure the same. Completions are for `infer.proposal`.
+    """
+
+    guarantees: ClassVar[dict[str, Guarantee]] = {"sample": "exact", "log_prob": "estimate"}
+
+    def __init__(self, event: Mixed, given: Mixed | None, parts: Sequence[Distribution], log_weights: Tensor) -> None:
+        self.event, self.given, self.parts, self.log_weights = event, given, tuple(parts), log_weights
+
+    @property
+    def measure(self) -> Any:  # type: ignore[override]
+        """That of the parts."""
+        return self.parts[0].measure
+
+    def log_prob(self, batch: Batch) -> Tensor:
+        """Log of the weighted sum of what the parts say, float64 [rows]."""
+        return self.log_joint(batch).logsumexp(1)
+
+    def log_joint(self, batch: Batch) -> Tensor:
+        """Log of weight times probability [rows, parts]."""
+        terms = [cast(Scores, p).log_prob(batch).to(torch.float64) for p in self.parts]
+        return torch.stack(terms, 1) + self.log_weights
+
+    def sample(self, n: int, generator: Generator, cond: Batch | None = None) -> Batch:
+        """Each record from a part chosen by weight."""
+        chosen = torch.multinomial(self.log_weights.exp(), n, replacement=True, generator=generator)
+        return gathered(
+            n,
+            self.event,
+            [
+                (rows, p.sample(len(rows), generator, None if cond is None else cond.take(rows)))
+                for k, p in enumerate(self.parts)
+                if len(rows := (chosen == k).nonzero()[:, 0])
+            ],
+            cond,
+        )
+
+    def arrays(self) -> dict[str, Tensor]:
+        """Weights, and the arrays of every part."""
+        return {"log_weights": self.log_weights, **kept(self.parts)}
+
+    def facts(self) -> dict[str, Any]:
+        """The facts of every part."""
+        return {"parts": [p.facts() for p in self.parts]}
+
+
+def gathered(n: int, event: Mixed, pieces: Sequence[tuple[Tensor, Batch]], cond: Batch | None) -> Batch:
+    """One batch of n rows from pieces (their row numbers, their rows)."""
+    cells = torch.zeros(n, len(event), dtype=torch.int64)
+    mask = torch.zeros(n, len(event), dtype=torch.bool)
+    for rows, made in pieces:
+        cells[rows], mask[rows] = made.cells, made.mask
+    return Batch(cells, mask, cond)
+
+
+def kept(parts: Sequence[Distribution]) -> dict[str, Tensor]:
+    """Arrays of parts, numbered."""
+    return {f"part.{k}.{name}": array for k, p in enumerate(parts) for name, array in p.arrays().items()}
+
+
+def restored(
+    family: Family, event: Mixed, given: Mixed | None, arrays: dict[str, Tensor], facts: dict[str, Any]
+) -> list[Distribution]:
+    """Inverse of `kept` and `facts`."""
+    return [family.restore(event, given, part(arrays, f"part.{k}"), own) for k, own in enumerate(facts["parts"])]
+
+
+def refused(of: Family, event: Mixed, given: Mixed | None) -> str | None:
+    """Why parts of this family cannot be composed over this event."""
+    if not issubclass(of.distribution, Scores):
+        return f"its parts must have a likelihood, and {of.name} has none"
+    if not of.distribution.storable:
+        return f"its parts must be more than training rows, and {of.name} is made of them"
+    return of.refuses(event, given)
+
+
+def spelled(family: Family) -> str:
+    """A family with its options in one line, for messages.
+
+    Example:
+        >>> from ensample.families.independent import Independent
+        >>> spelled(Independent(bins=8))
+        'independent {"bins": 8}'
+    """
+    return f"{family.name} {json.dumps(vars(family), default=str)}"

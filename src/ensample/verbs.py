@@ -1,0 +1,59 @@
+"""Verbs that a model has only if its family can honour them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Concatenate, Generic, ParamSpec, TypeVar
+
+from ensample.errors import CapabilityError
+from ensample.families.base import Distribution, Draws, Guarantee, HasGraph, Scores
+
+if TYPE_CHECKING:
+    from ensample.model import Model
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class MissingVerb(CapabilityError, AttributeError):
+    """The model does not have this verb, because its family cannot honour it."""
+
+
+class verb(Generic[P, R]):
+    """A method that a model has only if its `can` lists it; `hasattr` tells."""
+
+    def __init__(self, function: Callable[Concatenate[Model, P], R]) -> None:
+        self.function = function
+        self.__doc__ = function.__doc__
+
+    def __get__(self, model: Model | None, owner: type | None = None) -> Callable[P, R]:
+        name = self.function.__name__
+        if model is None:
+            return self.function  # type: ignore[return-value]
+        if name not in model.can:
+            raise MissingVerb(
+                "A model has only the verbs that its family can honour.",
+                f"model.{name}",
+                f"{model.family.name} offers {', '.join(model.can)}",
+                f"fit another family, for example boosted, to use {name}",
+            )
+        return self.function.__get__(model)  # type: ignore[no-any-return]
+
+
+def capabilities(distribution: type[Distribution], guarantees: Mapping[str, Guarantee]) -> dict[str, Guarantee]:
+    """Public verbs of a distribution from what it has and guarantees.
+
+    What needs the integral of a density over a cell is an estimate: a numerical rule takes it (`infer.likelihood`).
+    """
+    if distribution.measure == "density":
+        guarantees = {**guarantees, "log_prob": "estimate", "draw": "estimate"}
+    out: dict[str, Guarantee] = {"sample": guarantees.get("sample", "exact")}
+    if issubclass(distribution, Scores):
+        out["log_prob"] = out["anomaly_score"] = out["classify"] = guarantees.get("log_prob", "exact")
+    if issubclass(distribution, Draws):
+        out["impute"] = guarantees.get("draw", "exact")
+    elif issubclass(distribution, Scores):
+        out["impute"] = "estimate"  # by `infer.proposal`
+    if issubclass(distribution, HasGraph):
+        out["graph"] = "exact"
+    return out

@@ -1,0 +1,119 @@
+"""Classification by Bayes' rule, and families made of families, as a user meets them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.discriminant_analysis import QuadraticDiscriminantAnalysis
+
+import ensample as en
+from ensample.cli.main import command
+from ensample.errors import CapabilityError, InputError
+
+
+def flowers(rows: int = 900, seed: int = 0) -> en.Dataset:
+    """Three Gaussians of different shape."""
+    rng = np.random.default_rng(seed)
+    kind = rng.integers(3, size=rows)
+    spread = np.array([[0.5, 0.1], [0.2, 0.8], [1.0, 1.0]])[kind]
+    x = np.array([[0, 0], [1, 1], [-1, 2]])[kind] + spread * rng.normal(size=(rows, 2))
+    return en.read({"x": x[:, 0].round(3), "y": x[:, 1].round(3), "kind": np.array(["iris", "lily", "rose"])[kind]})
+
+
+def test_one_gaussian_per_class_is_quadratic_discriminant_analysis():
+    data, test = flowers(), flowers(seed=1)
+    model = en.fit(data, en.families.PerClass(of=en.families.Mixture(components=1, smoothing=1e-6)), seed=0)
+    made = model.classify(test, "kind").to_pandas()
+    frame, other = data.to_pandas(), test.to_pandas()
+    twin = QuadraticDiscriminantAnalysis().fit(frame[["x", "y"]], frame["kind"])
+    shares = made[[f"p(kind={name})" for name in twin.classes_]].to_numpy()
+    truth = twin.predict_proba(other[["x", "y"]])
+    assert np.allclose(shares.sum(1), 1)
+    assert np.abs(shares - truth).mean() < 0.04  # fitted on all rows, and not calibrated
+    assert (made["kind"] == twin.predict(other[["x", "y"]])).mean() > 0.95
+
+
+def test_temperature_makes_a_naive_model_honest():
+    """A field repeated four times makes products of histograms too sure; the temperature takes that back."""
+    rng = np.random.default_rng(0)
+
+    def rows(n: int) -> en.Dataset:
+        y = rng.integers(2, size=n)
+        x = np.where(rng.random(n) < 0.75, y, 1 - y)
+        return en.read({"y": np.array(["no", "yes"])[y], **{f"x{j}": np.array(["a", "b"])[x] for j in range(4)}})
+
+    model = en.fit(rows(4_000), en.families.PerClass(of=en.families.Independent(), field="y"), seed=0)
+    assert model.distribution.temperature == pytest.approx(4.0, rel=0.2)
+    sure = model.classify(rows(1_000), "y").to_pandas()[["p(y=no)", "p(y=yes)"]].max(axis=1)
+    assert sure.mean() == pytest.approx(0.75, abs=0.02)
+
+
+@pytest.mark.parametrize("family", ["mixture", "boosted", en.families.PerClass(field="kind")])
+def test_any_likelihood_classifies_by_the_joint(family):
+    data, test = flowers(), flowers(seed=2)
+    model = en.fit(data, family, budget="10s", seed=0)
+    rows = test.to_pandas()
+    made = model.classify(test.select(["x", "y"]), "kind").to_pandas()
+    assert (made["kind"] == rows["kind"]).mean() > 0.8
+    levels = sorted(rows["kind"].unique())
+    joint = np.stack([model.log_prob(rows.assign(kind=level)) for level in levels], 1)
+    shares = np.exp(joint - joint.max(1, keepdims=True))
+    shares /= shares.sum(1, keepdims=True)
+    ours = made[[f"p(kind={level})" for level in levels]].to_numpy()
+    assert np.array_equal(ours.argmax(1), shares.argmax(1))
+    if not isinstance(family, en.families.PerClass):
+        assert np.allclose(ours, shares, atol=1e-6)
+
+
+def test_what_is_no_class_is_refused_and_who_has_no_likelihood_has_no_verb():
+    model = en.fit(flowers(200), "independent")
+    for field, word in (("x", "kind"), ("z", "x, y, kind")):
+        with pytest.raises(InputError, match=word):
+            model.classify(flowers(10), field)
+    with pytest.raises(InputError, match="nothing for y"):
+        model.classify(flowers(10).select(["x"]), "kind")
+    assert not hasattr(en.fit(flowers(200), "resample"), "classify")
+
+
+def test_composites_are_saved_and_come_back(tmp_path):
+    data = flowers(400)
+    for family in (
+        en.families.PerClass(of=en.families.Mixture(components=2)),
+        en.families.Blend(of=en.families.PerClass(of=en.families.Independent()), components=2, rounds=1),
+        en.families.Ensemble(members=2),
+    ):
+        model = en.fit(data, family, seed=0)
+        model.save(tmp_path / "m.ens")
+        again = en.load(tmp_path / "m.ens")
+        assert again.family == family
+        assert np.array_equal(again.log_prob(data), model.log_prob(data))
+        assert again.sample(20, seed=1).to_pandas().equals(model.sample(20, seed=1).to_pandas())
+        assert (
+            again.impute(en.read({"x": [0.1], "y": [None], "kind": ["rose"]}), seed=0)
+            .to_pandas()
+            .notna()
+            .all(axis=None)
+        )
+
+
+def test_parts_without_a_likelihood_are_refused():
+    for family in (en.families.PerClass(of=en.families.Resample()), en.families.Ensemble(of=en.families.Resample())):
+        with pytest.raises(CapabilityError, match="likelihood"):
+            en.fit(flowers(100), family)
+    with pytest.raises(CapabilityError, match="no category"):
+        en.fit(flowers(100).select(["x", "y"]), "perclass")
+
+
+def test_blend_finds_clumps_that_one_part_cannot():
+    data, test = flowers(), flowers(seed=3)
+    one = en.fit(data, en.families.Independent(bins=64)).log_prob(test).mean()
+    blend = en.fit(data, en.families.Blend(of=en.families.Independent(bins=64), components=3), seed=0)
+    assert blend.log_prob(test).mean() > one + 0.1
+
+
+def test_the_command_line_names_parts(tmp_path):
+    rows, model = tmp_path / "rows.csv", tmp_path / "m.ens"
+    flowers(300).save(rows)
+    words = ["fit", rows, "--family", "perclass", "--set", "of=independent", "--set", "field=kind", "--save", model]
+    assert command([str(word) for word in words]) == 0
+    assert en.load(model).family == en.families.PerClass(of=en.families.Independent(), field="kind")
