@@ -239,3 +239,12 @@ def test_gradients_in_float32_are_those_in_float64(sort):
         numbers.log_prob(own, cells).sum().backward()
         found.append(own.grad.to(torch.float64))
     assert torch.allclose(*found, rtol=2e-3, atol=2e-4)
+
+
+@each
+def test_the_same_rows_are_scored_several_times_at_once(sort):
+    emission, parameters = made(sort)
+    cells, mask = (part[:3] for part in rows())
+    twice = emission.log_prob(torch.stack([parameters, parameters.flip(0)]), cells, mask)
+    assert torch.allclose(twice[0], emission.log_prob(parameters, cells, mask))
+    assert torch.allclose(twice[1], emission.log_prob(parameters.flip(0), cells, mask))

@@ -71,11 +71,12 @@ class Binned(Numbers):
         """The bin's share spread over its cells, and the stray mass."""
         log_share = self._log_share(raw, at)
         first, last = self.first[at], self.last[at]
-        right = torch.searchsorted(first, cells.t().contiguous(), right=True) - 1
+        right = torch.searchsorted(first, cells.t().contiguous(), right=True) - 1  # [columns, rows]
         index = right.t().clamp(min=0)
         end, size = (part.gather(1, right.clamp(min=0)).t() for part in (last, (last - first + 1).clamp(min=1)))
         inside = (right.t() >= 0) & (cells <= end)
-        binned = log_share.gather(2, index[..., None])[..., 0] - torch.log(size.to(raw.dtype))
+        chosen = index[..., None].expand(*log_share.shape[:-1], 1)
+        binned = log_share.gather(-1, chosen)[..., 0] - torch.log(size.to(raw.dtype))
         binned = torch.where(inside, binned, -torch.inf)
         stray = self.stray[at]
         q = torch.log(stray) + self._log_q(cells, at)

@@ -41,6 +41,7 @@ class Emission(nn.Module):
     """
 
     place: Tensor
+    back: Tensor
     span_of: Tensor
 
     def __init__(self, event: Mixed, width: int, numbers: Numbers) -> None:
@@ -56,6 +57,8 @@ class Emission(nn.Module):
         spans = [j for j in self.number_spans for _ in range(numbers.outputs)]
         spans += [j for j, size in zip(self.class_spans, self.sizes, strict=True) for _ in range(size)]
         self.register_buffer("place", place, persistent=False)  # of each class among the logits; one past them if none
+        back = torch.tensor([*self.number_spans, *self.class_spans], dtype=torch.int64).argsort()
+        self.register_buffer("back", back, persistent=False)  # from numbers, then classes, to the order of the event
         self.register_buffer("span_of", torch.tensor(spans, dtype=torch.int64), persistent=False)
         self.layer = Affine(width, self.outputs)
         with torch.no_grad():
@@ -86,19 +89,23 @@ class Emission(nn.Module):
         return slice(first, first + self.sizes[i])
 
     def log_prob(self, parameters: Tensor, cells: Tensor, mask: Tensor) -> Tensor:
-        """Log-probability of each cell [rows, spans], nats, in the type of the parameters; 0 where unset."""
-        out = parameters.new_zeros(cells.shape)
+        """Log-probability of each cell [rows, spans], nats, in the type of the parameters; 0 where unset.
+
+        Parameters [times, rows, outputs] score the same rows several times: [times, rows, spans].
+        """
+        parts = [parameters.new_zeros(*parameters.shape[:-1], 0)] * 2
         if self.number_spans:
-            out[:, self.number_spans] = self.numbers.log_prob(self._raw(parameters), cells[:, self.number_spans])
+            parts[0] = self.numbers.log_prob(self._raw(parameters), cells[:, self.number_spans])
         if self.class_spans:
-            chosen = cells[:, self.class_spans, None]
-            out[:, self.class_spans] = self.log_classes(parameters).gather(2, chosen)[..., 0]
-        return torch.where(mask, out, 0.0)
+            log_p = self.log_classes(parameters)
+            chosen = cells[:, self.class_spans, None].expand(*log_p.shape[:-1], 1)
+            parts[1] = log_p.gather(-1, chosen)[..., 0]
+        return torch.where(mask, torch.cat(parts, -1)[..., self.back], 0.0)
 
     def log_classes(self, parameters: Tensor) -> Tensor:
         """Log-probabilities [rows, spans with classes, most classes]; minus infinity where a span has no such class."""
-        logits = torch.nn.functional.pad(parameters[:, self.split :], (0, 1), value=-torch.inf)
-        return logits[:, self.place].log_softmax(2)
+        logits = torch.nn.functional.pad(parameters[..., self.split :], (0, 1), value=-torch.inf)
+        return logits[..., self.place].log_softmax(-1)
 
     def draw(self, parameters: Tensor, generator: Generator, cond: Batch | None = None) -> Batch:
         """One record [rows, spans] for each row of parameters; the mask is what exists under the classes drawn."""
@@ -157,8 +164,9 @@ class Emission(nn.Module):
         return Batch(torch.where(mask, cells, 0), mask)
 
     def _raw(self, parameters: Tensor) -> Tensor:
-        """Parameters of the numbers [rows, numbers, outputs of each]."""
-        return parameters[:, : self.split].reshape(len(parameters), len(self.number_spans), self.numbers.outputs)
+        """Parameters of the numbers [..., rows, numbers, outputs of each]."""
+        shape = (*parameters.shape[:-1], len(self.number_spans), self.numbers.outputs)
+        return parameters[..., : self.split].reshape(shape)
 
     def _at(self, column: int) -> slice:
         if len(self.number_spans) == 1:

@@ -60,7 +60,8 @@ class Spline(Numbers):
 
     def log_within(self, raw: Tensor, low: Tensor, high: Tensor, at: slice = ALL) -> Tensor:
         """Logistic probability of the interval times the slope of the spline's chord over it."""
-        a, b, log_half = (part.to(raw.dtype) for part in self.lattices.interval(low, high, at))
+        edges = self.lattices.interval(low, high, at)
+        a, b, log_half = (part.to(raw.dtype).expand(raw.shape[:-1]) for part in edges)
         base = log_logistic_interval(a / BASE, b / BASE, (log_half - math.log(BASE)).clamp(-60.0, 60.0))
         knots = _Knots(raw, self.pieces)
         return base + torch.log(knots.chord(torch.sigmoid(a / BASE), torch.sigmoid(b / BASE)))
