@@ -78,7 +78,7 @@ class Case:
     `total`: most that the sum of all probabilities may differ from one: numerical rules and estimates have an error.
 
     `close`: most nats that the learned toy joint may lie from the true one (KL of truth from model). `knobs`: another
-    value of each constructor argument, with the options under which it must matter.
+    value of each constructor argument, with the options under which it must matter and, if not `budget`, how long.
     """
 
     name: str
@@ -89,6 +89,7 @@ class Case:
     total: float = 2e-4
     knobs: dict[str, Any] = field(default_factory=dict)
     knob_options: dict[str, Any] = field(default_factory=dict)
+    knob_budget: str | None = None
 
     @property
     def id(self) -> str:
@@ -97,8 +98,8 @@ class Case:
     def family(self, **changed: Any) -> Any:
         return TABLE[self.name](**{**self.options, **changed})
 
-    def fit(self, records: Records, seed: int = 0, **changed: Any) -> Any:
-        return learn(self.family(**changed), records, seed, Run(Clock(Budget.parse(self.budget))))
+    def fit(self, records: Records, seed: int = 0, budget: str | None = None, **changed: Any) -> Any:
+        return learn(self.family(**changed), records, seed, Run(Clock(Budget.parse(budget or self.budget))))
 
 
 def gather() -> list[Case]:

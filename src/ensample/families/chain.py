@@ -39,6 +39,8 @@ class Chain(Distribution):
     `any_order` says that a span can be predicted from any set of others, so that evidence is looked at first and draws
     are exact; otherwise spans are predicted in one order (`order`, or that of the event) and later evidence becomes a
     weight.
+
+    A leaf that serves some spans by other distributions than bins replaces `score_cells` and `draw_cells` for them.
     """
 
     any_order = False
@@ -68,6 +70,23 @@ class Chain(Distribution):
         weight = logits.logsumexp(1).clamp(max=0.0)
         return pick(torch.where(torch.isfinite(weight)[:, None], logits, 0.0), generator), weight
 
+    def score_cells(self, column: int, cells: Tensor, seen: Seen) -> Tensor:
+        """Log-probability [rows] float64 of these cells [rows] of a span, given what is seen."""
+        index = self.bins[column].index(cells)
+        return self.score(column, index, seen) + self.bins[column].log_inside(cells, index)
+
+    def draw_cells(self, column: int, seen: Seen, generator: Generator, limit: Limit | None) -> tuple[Tensor, Tensor]:
+        """Draw cells [rows] of a span within the limit; log-probability [rows] float64 that it had been met anyway."""
+        bins = self.bins[column]
+        if limit is None:
+            index = self.choose(column, seen, generator)
+            return bins.draw_inside(index, generator), torch.zeros(len(index), dtype=torch.float64)
+        index, weight = self.choose_within(column, bins.share(limit.ranges), seen, generator)
+        possible = torch.isfinite(weight)
+        cells = torch.zeros_like(index)
+        cells[possible] = bins.draw_inside(index[possible], generator, limit.ranges)
+        return cells, weight
+
     def log_prob(self, batch: Batch) -> Tensor:
         """Exact log-probability of each record's cell, nats [rows] float64.
 
@@ -79,7 +98,7 @@ class Chain(Distribution):
         for j in self._order():
             rows = batch.mask[:, j].nonzero()[:, 0]
             if len(rows):
-                total[rows] += self._cell_score(j, batch.cells[rows, j], seen.take(rows))
+                total[rows] += self.score_cells(j, batch.cells[rows, j], seen.take(rows))
             seen.known[:, j] = batch.mask[:, j]
         return total
 
@@ -100,11 +119,11 @@ class Chain(Distribution):
             evidence = batch.mask[:, j]
             if not self.any_order and bool(evidence.any()):
                 rows = evidence.nonzero()[:, 0]
-                weight[rows] += self._cell_score(j, cells[rows, j], seen.take(rows))
+                weight[rows] += self.score_cells(j, cells[rows, j], seen.take(rows))
             weight[evidence & ~self.event.existing(cells, j)] = -torch.inf  # a value needs a state
             rows = (exists & ~evidence).nonzero()[:, 0]
             if len(rows):
-                cells[rows, j], extra = self._draw_cells(j, seen.take(rows), generator, bounds.get(j))
+                cells[rows, j], extra = self.draw_cells(j, seen.take(rows), generator, bounds.get(j))
                 weight[rows] += extra
             known[:, j] = exists
         return Batch(cells, known, batch.cond), weight
@@ -123,21 +142,6 @@ class Chain(Distribution):
 
     def _order(self) -> list[int]:
         return list(range(len(self.event)) if self.order is None else self.order)
-
-    def _cell_score(self, column: int, cells: Tensor, seen: Seen) -> Tensor:
-        index = self.bins[column].index(cells)
-        return self.score(column, index, seen) + self.bins[column].log_inside(cells, index)
-
-    def _draw_cells(self, column: int, seen: Seen, generator: Generator, limit: Limit | None) -> tuple[Tensor, Tensor]:
-        bins = self.bins[column]
-        if limit is None:
-            index = self.choose(column, seen, generator)
-            return bins.draw_inside(index, generator), torch.zeros(len(index), dtype=torch.float64)
-        index, weight = self.choose_within(column, bins.share(limit.ranges), seen, generator)
-        possible = torch.isfinite(weight)
-        cells = torch.zeros_like(index)
-        cells[possible] = bins.draw_inside(index[possible], generator, limit.ranges)
-        return cells, weight
 
 
 def pick(logits: Tensor, generator: Generator) -> Tensor:

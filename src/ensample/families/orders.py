@@ -25,6 +25,10 @@ class Orders:
     plain: float
     evidence: float
 
+    def places(self, rows: int, generator: Generator) -> Tensor:
+        """Place of each span in each row's order, counted from 0: int64 [rows, spans]."""
+        return self.earlier(rows, generator).sum(2)
+
     def earlier(self, rows: int, generator: Generator) -> Tensor:
         """Which spans come before which: bool [rows, span, earlier span]."""
         size = len(self.event)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import ClassVar, Literal, get_args, get_type_hints
+from typing import ClassVar, Literal, get_args, get_origin, get_type_hints
 
 from ensample.errors import InputError
 
@@ -82,14 +82,13 @@ class Training:
                     str(value),
                     f"choose a value from {low:g} to {high:g}",
                 )
-        for option in ("optimiser", "schedule", "precision"):
-            choices = get_args(get_type_hints(Training)[option])
-            if getattr(self, option) not in choices:
+        for option, hint in get_type_hints(type(self)).items():
+            if get_origin(hint) is Literal and getattr(self, option) not in get_args(hint):
                 raise InputError(
                     "An option must be one of its values.",
                     f"{self.name}, {option}",
                     repr(getattr(self, option)),
-                    f"choose {', '.join(choices)}",
+                    f"choose {', '.join(map(str, get_args(hint)))}",
                 )
         try:
             re.compile(self.freeze)

@@ -69,7 +69,9 @@ def _bumped(
     return logits, rate, height, us, peaks
 
 
-def cross_entropy(heads: Sequence[Head], h: Tensor, values: Tensor, index: Tensor, weight: Tensor) -> Tensor:
+def cross_entropy(
+    heads: Sequence[Head], h: Tensor, values: Tensor, index: Tensor, weight: Tensor, smoothing: float = 0.0
+) -> Tensor:
     """Weighted sum of the cross-entropies of all columns, a scalar.
 
     The gradient is written by hand and taken column by column in the forward pass, while everything is in the cache.
@@ -80,23 +82,32 @@ def cross_entropy(heads: Sequence[Head], h: Tensor, values: Tensor, index: Tenso
         values: [columns, rows, inputs], 0 where not known.
         index: bins [columns, rows] int64.
         weight: [columns, rows] of each cross-entropy in the sum.
+        smoothing: share of each target that is spread over all bins (label smoothing: Szegedy et al. 2016).
     """
     shapes = tuple((head.centers, head.bins, head.bumps) for head in heads)
     packed = [tensor for head in heads for tensor in (head.weight, head.bias)]
     with torch.autocast(h.device.type, enabled=False):  # its gradient is written for one precision
-        total: Tensor = _CrossEntropy.apply(shapes, h.to(packed[0].dtype), values, index, weight, *packed)  # type: ignore[no-untyped-call]
+        total: Tensor = _CrossEntropy.apply(smoothing, shapes, h.to(packed[0].dtype), values, index, weight, *packed)  # type: ignore[no-untyped-call]
     return total
 
 
 class _CrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, shapes: tuple[Any, ...], h: Tensor, values: Tensor, index: Tensor, weight: Tensor, *packed: Tensor
+        ctx: Any,
+        smoothing: float,
+        shapes: tuple[Any, ...],
+        h: Tensor,
+        values: Tensor,
+        index: Tensor,
+        weight: Tensor,
+        *packed: Tensor,
     ) -> Tensor:
         total, d_h, d_packed = h.new_zeros(()), torch.empty_like(h), []
         for j, (centers, bins, bumps) in enumerate(shapes):
             matrix, bias = packed[2 * j], packed[2 * j + 1]
-            nats, d_out = _column(torch.addmm(bias, h[j], matrix), values[j], index[j], weight[j], centers, bins, bumps)
+            out = torch.addmm(bias, h[j], matrix)
+            nats, d_out = _column(out, values[j], index[j], weight[j], centers, bins, bumps, smoothing)
             total = total + nats
             torch.mm(d_out, matrix.t(), out=d_h[j])
             d_packed += [h[j].t() @ d_out, d_out.sum(0)]
@@ -107,21 +118,33 @@ class _CrossEntropy(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, outer: Tensor) -> tuple[Tensor | None, ...]:
         d_h, *d_packed = ctx.saved_tensors
-        return None, d_h * outer, None, None, None, *(d * outer for d in d_packed)
+        return None, None, d_h * outer, None, None, None, *(d * outer for d in d_packed)
 
 
 def _column(
-    out: Tensor, values: Tensor, index: Tensor, weight: Tensor, centers: Tensor | None, bins: int, bumps: int
+    out: Tensor,
+    values: Tensor,
+    index: Tensor,
+    weight: Tensor,
+    centers: Tensor | None,
+    bins: int,
+    bumps: int,
+    smoothing: float,
 ) -> tuple[Tensor, Tensor]:
     """Weighted cross-entropy of one column and its gradient with respect to `out` [rows, bins + ...]."""
     logits, rate, height, us, peaks = _bumped(out, values, centers, bins, bumps)
     log_p = logits.log_softmax(1)
     target = index[:, None]
-    nats = -(log_p.gather(1, target)[:, 0] * weight).sum()
+    hit = log_p.gather(1, target)[:, 0]
+    if smoothing:
+        hit = torch.lerp(hit, log_p.mean(1), smoothing)
+    nats = -(hit * weight).sum()
     d_out = torch.empty_like(out)
     g = d_out[:, :bins]
     torch.exp(log_p, out=g)
-    g.scatter_add_(1, target, g.new_full((len(g), 1), -1.0))
+    if smoothing:
+        g -= smoothing / bins
+    g.scatter_add_(1, target, g.new_full((len(g), 1), smoothing - 1.0))
     g *= weight[:, None]
     if not bumps or centers is None:
         return nats, d_out

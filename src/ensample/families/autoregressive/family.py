@@ -3,146 +3,57 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 
+from ensample.errors import InputError
 from ensample.events import Batch, Mixed
-from ensample.families.autoregressive.cells import Reader
 from ensample.families.autoregressive.determined import LOOKED_AT, learned_order
-from ensample.families.base import Distribution, Guarantee, Player, at_least
+from ensample.families.autoregressive.model import AutoregressiveColumns
+from ensample.families.base import Distribution, Player, at_least
 from ensample.families.bins import Bins, fit_all
-from ensample.families.chain import Chain, Seen
 from ensample.families.independent import part
 from ensample.families.inputs import Inputs
-from ensample.families.orders import Orders, standing
+from ensample.families.orders import Orders
 from ensample.families.training import Training
 from ensample.kinds.records import ABSENT, Records
-from ensample.nets.columns import ColumnNet
 
 SHARES = (0.1, 0.2)
 """Shares of the rows of a step that follow the standing order, and that look at evidence first; see `Orders`."""
-BLOCK = 256
-"""Rows of one pass of `log_prob`: always the same, so that a row's result does not depend on its company."""
-
-
-class AutoregressiveColumns(nn.Module, Chain):
-    """Networks that give each span's bins from a set of known spans and the given fields.
-
-    Draws are estimates of the conditionals of `log_prob`: in a fixed order late evidence can only weigh draws, and a
-    network of every order learns each conditional for itself, near to those of the joint but not equal.
-    """
-
-    guarantees: ClassVar[dict[str, Guarantee]] = {"sample": "exact", "log_prob": "exact", "draw": "estimate"}
-
-    order: tuple[int, ...]
-
-    def __init__(
-        self,
-        event: Mixed,
-        given: Mixed | None,
-        bins: tuple[Bins, ...],
-        given_bins: tuple[Bins, ...],
-        order: tuple[int, ...],
-        log_shares: tuple[Tensor, ...],
-        options: Autoregressive,
-        generator: Generator,
-    ) -> None:
-        super().__init__()
-        self.event, self.given, self.bins, self.given_bins = event, given, bins, given_bins
-        self.any_order, self.order = options.any_order, order
-        self.inputs = list(order if options.any_order and len(order) > 1 else order[:-1])
-        self.targets = Reader(event.spans, bins)
-        self.sources = Reader(
-            (*(event.spans[j] for j in self.inputs), *(given.spans if given is not None else ())),
-            (*(bins[j] for j in self.inputs), *given_bins),
-        )
-        self.net = ColumnNet(
-            self.sources.middles,
-            self.targets.middles,
-            log_shares,
-            width=options.width,
-            layers=options.layers,
-            bumps=options.bumps,
-            generator=generator,
-        )
-
-    def loss(self, batch: Batch, earlier: Tensor) -> Tensor:
-        """Mean nats per row, a scalar, of bins; `earlier` bool [rows, spans, spans] says which serve which."""
-        inputs = self._inputs(batch)
-        use = self._use(inputs[2], earlier)
-        weight = batch.mask.to(torch.float32) / len(batch)
-        total: Tensor = self.net.loss(*inputs[:2], use, self.targets.index(batch.cells), weight)
-        return total
-
-    @torch.no_grad()
-    def nats(self, batch: Batch, earlier: Tensor) -> Tensor:
-        """Nats [rows] of each row's bins, float64."""
-        inputs = self._inputs(batch)
-        use = self._use(inputs[2], earlier)
-        log_p = self.net.log_p(*inputs[:2], use, self.targets.index(batch.cells))
-        return -torch.where(batch.mask, log_p, 0.0).sum(1, dtype=torch.float64)
-
-    def log_prob(self, batch: Batch) -> Tensor:
-        """Exact log-probability of each record's cell in the standing order, nats [rows] float64.
-
-        All spans in one pass; rows in blocks of one size, so that the same row gives the same number in any batch.
-        """
-        index = self.targets.index(batch.cells)
-        total = torch.zeros(len(batch), dtype=torch.float64)
-        for j, bins in enumerate(self.bins):
-            total += torch.where(batch.mask[:, j], bins.log_inside(batch.cells[:, j], index[:, j]), 0.0)
-        earlier = standing(self.order).expand(BLOCK, -1, -1)
-        for start in range(0, len(batch), BLOCK):
-            rows = torch.arange(start, start + BLOCK).clamp(max=len(batch) - 1)
-            block = -self.nats(batch.take(rows), earlier)
-            total[start : start + BLOCK] += block[: len(batch) - start]
-        return total
-
-    @torch.no_grad()
-    def table(self, column: int, seen: Seen) -> Tensor:
-        """Log-probabilities of the span's bins [rows, bins] given what is seen."""
-        index, values, known = self._inputs(Batch(seen.cells, seen.known, seen.cond))
-        return self.net.table_of(column, index, values, known)
-
-    def arrays(self) -> dict[str, Tensor]:
-        """Weights and bins."""
-        state = {f"weights.{name}": value for name, value in self.state_dict().items()}
-        state["order"] = torch.tensor(self.order)
-        for kind, group in (("bins", self.bins), ("given", self.given_bins)):
-            state |= {f"{kind}.{j}.{name}": a for j, bins in enumerate(group) for name, a in bins.arrays().items()}
-        return state
-
-    def _inputs(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        """Bins, values and known (float) of the input columns, each [rows, inputs]."""
-        cells, mask = batch.cells[:, self.inputs], batch.mask[:, self.inputs]
-        if self.given is not None and batch.cond is not None:
-            cells, mask = torch.cat([cells, batch.cond.cells], 1), torch.cat([mask, batch.cond.mask], 1)
-        return self.sources.index(cells), self.sources.values(cells) * mask, mask.to(torch.float32)
-
-    def _use(self, known: Tensor, earlier: Tensor) -> Tensor:
-        """Which inputs serve which span, float [rows, spans, inputs]: known and earlier, given fields always."""
-        use = known[:, None].repeat(1, len(self.event), 1)
-        use[:, :, : len(self.inputs)] *= earlier[:, :, self.inputs]
-        return use
+START = 20_000
+"""Rows by which distributions over cells start."""
 
 
 @dataclass(frozen=True)
 class Autoregressive(Training):
-    """p(x) = product over columns of p(column | columns before it), each a network's softmax over bins.
+    """p(x) = product over columns of p(column | columns before it), each from a network of the columns before.
 
     With `any_order` one network learns every order at once (NADE: Uria, Murray and Larochelle 2014), so any set of
     columns may be known when records are drawn; without, it learns one order, which costs less to learn and scores a
-    little better.
+    little better. Use it for tables of any sort, to condition on any columns, and where exact likelihoods count; not
+    where a fit may only take seconds (trees, independent) or for hundreds of columns.
 
     Arguments:
         any_order: learn every order, or one alone.
+        network: "columns" (layers of their own for each column: best on tables), "made" (one masked network of all
+            columns, Germain et al. 2015: the cheapest where columns are many), "transformer" (a token a column, masked
+            attention) or "lstm" (Hochreiter and Schmidhuber 1997, over columns in their order).
+        head: what a number has: "bins" (softmax over bins, with moving peaks), "logistic" (a discretised mixture of
+            logistics, Salimans et al. 2017), "gaussian" or "spline" (Durkan et al. 2019). Classes have a softmax.
         bins: most bins of a column.
-        width: hidden units of each column's network.
-        layers: hidden layers of a column's network after the shared first one.
+        width: hidden units, of each column's network or of the shared one.
+        layers: hidden layers of a column's network after the shared first one; of the shared one; blocks.
         bumps: moving peaks in a number's distribution over its bins.
+        pieces: components of a mixture, or pieces of a spline.
+        attention_heads: of a transformer; `width` is a multiple of it.
+        dropout: share of hidden units left out in training.
+        label_smoothing: share of a softmax's target that is spread over all its bins (Szegedy et al. 2016).
+        scheduled_sampling: share of inputs that are the model's own draws in training (Bengio et al. 2015, drawn for
+            all columns at once as by Duckworth et al. 2019), so that it meets its own mistakes. Its objective is not
+            the likelihood any more.
 
     How it is trained: the options of `Training`.
 
@@ -155,10 +66,17 @@ class Autoregressive(Training):
     """
 
     any_order: bool = True
+    network: Literal["columns", "made", "transformer", "lstm"] = "columns"
+    head: Literal["bins", "logistic", "gaussian", "spline"] = "bins"
     bins: int = 256
     width: int = 128
     layers: int = 2
     bumps: int = 3
+    pieces: int = 10
+    attention_heads: int = 4
+    dropout: float = 0.0
+    label_smoothing: float = 0.0
+    scheduled_sampling: float = 0.0
     learning_rate: float = 6e-3
     weight_decay: float = 0.1
 
@@ -166,7 +84,16 @@ class Autoregressive(Training):
     distribution: ClassVar[type[Distribution]] = AutoregressiveColumns
 
     def __post_init__(self) -> None:
-        at_least(self, bins=1, width=1, layers=0, bumps=0)
+        at_least(self, bins=1, width=1, layers=0, bumps=0, pieces=1, attention_heads=1)
+        for name in ("dropout", "label_smoothing", "scheduled_sampling"):
+            if not 0.0 <= getattr(self, name) < 1.0:
+                rule = "A share must be at least 0 and less than 1."
+                raise InputError(rule, f"{self.name}, {name}", str(getattr(self, name)), "choose 0.1, or 0 for none")
+        if self.network == "lstm":
+            at_least(self, layers=1)
+        if self.network == "transformer" and self.width % self.attention_heads:
+            seen = f"width={self.width}, attention_heads={self.attention_heads}"
+            raise InputError("The width must be a multiple of the heads.", self.name, seen, "change one of them")
         self.check()
 
     def refuses(self, event: Mixed, given: Mixed | None) -> str | None:
@@ -181,19 +108,20 @@ class Autoregressive(Training):
             given_bins = fit_all(records.given, records.given_table, ABSENT, self.bins)
         shares = tuple(_log_share(records.table[:, j], b) for j, b in enumerate(bins))
         generator = Generator().manual_seed(seed)
-        return AutoregressiveColumns(
+        module = AutoregressiveColumns(
             records.event, records.given, bins, given_bins, _order(records), shares, self, generator
         )
+        some = records.sample(START, seed).batch()
+        module.outlets.begin(some.cells, some.mask)
+        return module
 
     def players(self, module: AutoregressiveColumns) -> tuple[Player, ...]:
         """Maximum likelihood."""
-        return (
-            Player("network", lambda b, g: module.loss(b, self._earlier(module, b, g)), tuple(module.parameters())),
-        )
+        return (Player("network", lambda b, g: self._loss(module, b, g), tuple(module.parameters())),)
 
     def validate(self, module: AutoregressiveColumns, batch: Batch, generator: Generator) -> Tensor:
         """Nats [rows], in orders drawn as in learning."""
-        return module.nats(batch, self._earlier(module, batch, generator))
+        return module.nats(batch, self._places(module, batch, generator))
 
     def restore(
         self, event: Mixed, given: Mixed | None, arrays: dict[str, Tensor], facts: dict[str, Any]
@@ -207,10 +135,16 @@ class Autoregressive(Training):
         module.load_state_dict(part(arrays, "weights"))
         return module.eval()
 
-    def _earlier(self, module: AutoregressiveColumns, batch: Batch, generator: Generator) -> Tensor:
+    def _loss(self, module: AutoregressiveColumns, batch: Batch, generator: Generator) -> Tensor:
+        places = self._places(module, batch, generator)
+        if not self.scheduled_sampling:
+            return module.loss(batch, places)
+        return module.loss(batch, places, module.redrawn(batch, places, self.scheduled_sampling, generator))
+
+    def _places(self, module: AutoregressiveColumns, batch: Batch, generator: Generator) -> Tensor:
         if not self.any_order:
-            return standing(module.order).expand(len(batch), -1, -1)
-        return Orders(module.event, module.order, *SHARES).earlier(len(batch), generator)
+            return module.standing.expand(len(batch), -1)
+        return Orders(module.event, module.order, *SHARES).places(len(batch), generator)
 
 
 def _order(records: Records) -> tuple[int, ...]:
