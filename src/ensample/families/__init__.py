@@ -6,10 +6,10 @@ from ensample.families.autoregressive.family import Autoregressive
 from ensample.families.base import Family
 from ensample.families.bayesnet.family import BayesNet
 from ensample.families.boosted.family import Boosted
+from ensample.families.circuit.family import Circuit
 from ensample.families.compose import Blend, Ensemble, PerClass
 from ensample.families.flow.family import Flow
 from ensample.families.gan.family import Gan
-from ensample.families.circuit.family import Circuit
 from ensample.families.independent import Independent
 from ensample.families.markov.family import Markov
 from ensample.families.mixture.family import Mixture
@@ -25,6 +25,7 @@ TABLE: dict[str, type[Family]] = {
         Mixture,
         Markov,
         BayesNet,
+        Circuit,
         Resample,
         Trees,
         Gan,
@@ -42,6 +43,7 @@ __all__ = [
     "BayesNet",
     "Blend",
     "Boosted",
+    "Circuit",
     "Ensemble",
     "Family",
     "Flow",

@@ -41,7 +41,7 @@ class Cut:
         chosen = pick(torch.where(possible[:, None], masses, 0.0), generator)
         low, high = self.low.gather(1, chosen[:, None])[:, 0], self.high.gather(1, chosen[:, None])[:, 0]
         u = torch.rand(len(low), generator=generator, dtype=torch.float64)
-        return _inside(low, high, u), chosen
+        return between(low, high, u), chosen
 
     def mean(self) -> Tensor:
         """Expected value."""
@@ -81,7 +81,7 @@ def _folded(low: Tensor, high: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return torch.where(upper, -high, low), torch.where(upper, -low, high), upper
 
 
-def _inside(low: Tensor, high: Tensor, u: Tensor) -> Tensor:
+def between(low: Tensor, high: Tensor, u: Tensor) -> Tensor:
     """The quantile u of a standard normal cut to one interval."""
     low, high, upper = _folded(low, high)
     top = torch.special.log_ndtr(high)
