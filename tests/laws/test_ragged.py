@@ -1,0 +1,320 @@
+"""The laws of DESIGN section 6 for families over sequences."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+
+from ensample.events import MISSING_LENGTH, UNKNOWN_LENGTH, Batch, Discrete, Limit, concatenate, unknown
+from ensample.families import TABLE
+from ensample.families.base import LearnsSequences, SummaryFamily, refusal
+from ensample.infer.impute import centre, fill
+from ensample.kinds.records import ABSENT
+from ensample.kinds.sequences import Sequences
+from tests.laws.cases import toy_event
+from tests.laws.ragged import CASES, LETTERS, MIXED, RaggedCase, every_sequence, every_step, fitted, generator
+
+FALSE_ALARM = 1e-4
+each = pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+lettered = pytest.mark.parametrize("case", [c for c in CASES if c.truth.event is LETTERS], ids=lambda c: c.id)
+mixed = pytest.mark.parametrize("case", [c for c in CASES if c.truth.event is MIXED], ids=lambda c: c.id)
+
+
+def flat(batch: Batch) -> list[tuple]:
+    """Each record as (length, cells...), absent cells -1."""
+    table = torch.where(batch.mask, batch.cells, -1).flatten(1).tolist()
+    width = batch.cells.shape[2]
+    return [(n, *row[: max(n, 0) * width]) for n, row in zip(batch.lengths.tolist(), table, strict=True)]
+
+
+def same(seen: np.ndarray, expected: np.ndarray) -> float:
+    """p-value of a chi-square test of counts against expected counts, small cells pooled."""
+    order = np.argsort(expected)
+    group = np.unique(np.cumsum(expected[order]) // 8, return_inverse=True)[1]
+    pooled = [np.bincount(group, weights=v[order]) for v in (seen, expected)]
+    return float(stats.chisquare(pooled[0], pooled[1] * pooled[0].sum() / pooled[1].sum()).pvalue)
+
+
+def drawn_against(distribution: object, made: Batch, possible: Batch) -> float:
+    """p-value of draws against the probabilities of all records that are possible; amounts outside to the nearest."""
+    inside = made.cells.clone()
+    if distribution.event is MIXED:
+        inside[..., 2] = torch.where(made.mask[..., 2], made.cells[..., 2].clamp(-2, 7), 0)
+    place = {key: i for i, key in enumerate(flat(possible))}
+    seen = np.zeros(len(place))
+    np.add.at(seen, [place[key] for key in flat(replace(made, cells=inside))], 1)
+    p = distribution.log_prob(possible).exp().numpy()
+    return same(seen, p / p.sum() * seen.sum())
+
+
+def test_families_that_learn_tables_refuse_sequences_and_the_other_way_round():
+    for name, family in TABLE.items():
+        said = refusal(family(), LETTERS, None)
+        assert (said is None) == isinstance(family(), LearnsSequences), name
+        if said is None:
+            assert "sequences" in str(refusal(family(), toy_event(), None))
+
+
+@lettered
+def test_law_3_probabilities_sum_to_one(case):
+    distribution = fitted(case.id)
+    total = [float(distribution.log_prob(every_sequence(case.truth.event, n)).exp().sum()) for n in range(7)]
+    lengths = distribution.parameters.lengths.log_prob(torch.arange(2_000)).exp()
+    assert torch.allclose(torch.tensor(total), lengths[:7].float(), rtol=1e-6)
+    assert float(lengths.sum()) == pytest.approx(1.0, abs=1e-9)
+
+
+@mixed
+def test_law_3_probabilities_of_mixed_steps_sum_to_one(case):
+    distribution, lengths = fitted(case.id), torch.arange(3)
+    total = [
+        float(distribution.log_prob(every_sequence(case.truth.event, n, reach)).exp().sum())
+        for n, reach in ((0, 0), (1, 400), (2, 12))
+    ]
+    expected = distribution.parameters.lengths.log_prob(lengths).exp()
+    assert torch.allclose(torch.tensor(total), expected.float(), rtol=1e-3)
+
+
+@each
+def test_law_4_samples_follow_the_density(case):
+    distribution = fitted(case.id)
+    made = distribution.sample(20_000, generator(1))
+    short = made.take((made.lengths <= (3 if case.truth.event is LETTERS else 2)).nonzero()[:, 0])
+    longest = 3 if case.truth.event is LETTERS else 2
+    possible = concatenate([every_sequence(case.truth.event, n, 2) for n in range(longest + 1)])
+    assert drawn_against(distribution, short, possible) > FALSE_ALARM
+    p = distribution.parameters.lengths.log_prob(torch.arange(40)).exp().numpy()
+    assert same(np.bincount(made.lengths.numpy(), minlength=40)[:40], p * 20_000) > FALSE_ALARM
+
+
+@each
+def test_law_4_samples_have_values_exactly_where_they_exist(case):
+    made = fitted(case.id).sample(300, generator(2))
+    there = made.steps()
+    assert torch.equal(made.mask[..., 0], there)
+    assert not made.cells[~made.mask].any()
+    if case.truth.event is MIXED:
+        assert torch.equal(made.mask[..., 2], there & (made.cells[..., 1] == 1))
+
+
+@each
+def test_law_5_learns_a_known_chain(case):
+    fresh = case.truth.records(4_000, seed=9)
+    gap = case.truth.log_prob(fresh) - fitted(case.id).log_prob(fresh.batch()).numpy()
+    assert -4 * gap.std() / math.sqrt(4_000) < gap.mean() <= case.close
+
+
+@each
+def test_law_6_em_never_lowers_the_objective_and_statistics_add(case):
+    family, records = case.family(), case.truth.records(400)
+    assert isinstance(family, SummaryFamily)
+    current, last, batch = family.start(records, 0), -math.inf, records.batch()
+    for _ in range(12):
+        whole = family.summarize(current, batch)
+        halves = [family.summarize(current, batch.take(part)) for part in (slice(0, 150), slice(150, None))]
+        for name, value in whole.items():
+            assert torch.allclose(value, halves[0][name] + halves[1][name], rtol=1e-8, atol=1e-8), name
+        objective = float(whole["log_prob"]) + family.log_prior(current)
+        assert objective >= last - 1e-7
+        last, current = objective, family.update(current, whole)
+
+
+@each
+def test_law_7_learns_back_what_it_made(case):
+    first = fitted(case.id)
+    made = first.sample(4_000, generator(3))
+    there = made.steps()
+    table = torch.where(made.mask, made.cells, ABSENT)[there].numpy()
+    second = case.fit(Sequences(case.truth.event, table, lengths=made.lengths.numpy()), seed=1)
+    fresh = first.sample(4_000, generator(4))
+    gap = first.log_prob(fresh) - second.log_prob(fresh)
+    assert float(gap.mean()) <= case.close
+
+
+@each
+def test_law_8_filled_records_keep_what_is_known(case):
+    batch = case.truth.records(200, seed=5).batch()
+    holes = (torch.rand(batch.mask.shape, generator=generator(4)) < 0.4) & batch.steps()[..., None]
+    if case.truth.event is MIXED:
+        holes[..., 2] |= holes[..., 1]
+    broken = replace(batch, cells=torch.where(holes, 0, batch.cells), mask=batch.mask & ~holes)
+    for filled in (
+        fill(fitted(case.id), broken, [], generator(5)),
+        centre(fitted(case.id), broken, [], generator(5), "mean"),
+        centre(fitted(case.id), broken, [], generator(5), "mode"),
+    ):
+        assert torch.equal(filled.cells[broken.mask], broken.cells[broken.mask])
+        assert torch.equal(filled.lengths, batch.lengths)
+        assert torch.equal(filled.mask[..., 0], batch.steps())
+        if case.truth.event is MIXED:
+            assert torch.equal(filled.mask[..., 2], batch.steps() & (filled.cells[..., 1] == 1))
+
+
+def with_holes(case: RaggedCase) -> tuple[Batch, Batch]:
+    """A record of three steps of which little is known, and all records that agree with it."""
+    event = case.truth.event
+    possible = every_sequence(event, 3 if event is LETTERS else 2, 2)
+    row = possible.take(torch.tensor([0]))
+    mask = torch.zeros_like(row.mask)
+    if event is LETTERS:
+        row.cells[0, :, 0], mask[0, [0, 2], 0] = torch.tensor([0, 0, 2]), True
+    else:
+        row.cells[0], mask[0, 0, :], mask[0, 1, 0] = torch.tensor([[2, 1, 1], [0, 0, 0]]), True, True
+    fits = ((possible.cells == row.cells) & possible.mask | ~mask).flatten(1).all(1)
+    return replace(row, cells=torch.where(mask, row.cells, 0), mask=mask), possible.take(fits.nonzero()[:, 0])
+
+
+@each
+def test_law_8_missing_steps_are_integrated_out(case):
+    row, possible = with_holes(case)
+    total = fitted(case.id).log_prob(possible).logsumexp(0)
+    assert float(fitted(case.id).log_prob(row)[0]) == pytest.approx(float(total), abs=2e-2)
+    if case.truth.event is LETTERS:
+        assert float(fitted(case.id).log_prob(row)[0]) == pytest.approx(float(total), abs=1e-9)
+
+
+@each
+@pytest.mark.parametrize("limited", [False, True])
+def test_law_8_conditionals_are_those_of_the_joint(case, limited):
+    row, possible = with_holes(case)
+    limits = [Limit(0, ((0, 1),))] if case.truth.event is LETTERS else [Limit(1, ((1, 1),))]
+    if limited:
+        keep = limits[0].contains(possible.cells[..., limits[0].column]) | row.mask[..., limits[0].column]
+        possible = possible.take(keep.all(1).nonzero()[:, 0])
+    made = fill(fitted(case.id), row.repeat(4_000), limits if limited else [], generator(6))
+    assert drawn_against(fitted(case.id), made, possible) > FALSE_ALARM
+
+
+@each
+def test_law_8_expectations_are_those_of_the_joint(case):
+    row, possible = with_holes(case)
+    distribution = fitted(case.id)
+    p = torch.softmax(distribution.log_prob(possible), 0)
+    values, mask = distribution.expect(row)
+    for t, j in itertools.product(range(row.cells.shape[1]), range(row.cells.shape[2])):
+        if row.mask[0, t, j]:
+            continue
+        if isinstance(distribution.event.element.spans[j].event, Discrete):
+            odds = torch.zeros(5, dtype=torch.float64).index_add_(0, possible.cells[:, t, j], p)
+            assert float(values[0, t, j]) == int(odds.argmax())
+        elif mask[0, t, j]:
+            there = p * possible.mask[:, t, j]
+            mean = float((there * possible.cells[:, t, j]).sum() / there.sum())
+            assert float(values[0, t, j]) == pytest.approx(mean, abs=0.1)
+
+
+@each
+def test_law_8_records_of_unknown_length_are_made(case):
+    distribution = fitted(case.id)
+    known = case.truth.records(3, seed=2).batch()
+    made = fill(distribution, concatenate([known, unknown(4_000, case.truth.event)]), [], generator(7))
+    assert torch.equal(made.take(slice(0, 3)).lengths, known.lengths)
+    new = made.take(slice(3, None))
+    assert torch.equal(new.mask[..., 0], new.steps())
+    p = distribution.parameters.lengths.log_prob(torch.arange(40)).exp().numpy()
+    assert same(np.bincount(new.lengths.numpy(), minlength=40)[:40], p * 4_000) > FALSE_ALARM
+
+
+def test_missing_records_are_learned_and_made():
+    case = CASES[0]
+    records = case.truth.records(600)
+    lengths = np.where(np.arange(600) < 0, 0, records.lengths)
+    gone = np.concatenate([lengths, np.full(200, MISSING_LENGTH)])
+    event = dataclasses.replace(LETTERS, missing=True)
+    distribution = case.fit(Sequences(event, records.table, lengths=gone))
+    empty = torch.zeros(1, 0, 1, dtype=torch.int64)
+    score = [
+        float(distribution.log_prob(Batch(empty, empty.bool(), lengths=torch.tensor([n]))))
+        for n in (MISSING_LENGTH, UNKNOWN_LENGTH)
+    ]
+    assert score == pytest.approx([math.log(0.25), 0.0])
+    made = distribution.sample(4_000, generator(0))
+    assert stats.binomtest(int((made.lengths == MISSING_LENGTH).sum()), 4_000, 0.25).pvalue > FALSE_ALARM
+    assert bool((fill(distribution, unknown(500, event), [], generator(1)).lengths >= 0).all())
+
+
+@each
+def test_law_9_every_knob_changes_something(case):
+    names = {f.name for f in dataclasses.fields(TABLE[case.name])}
+    assert names == {name for other in CASES if other.name == case.name for name in other.knobs}
+    records = case.truth.records(200)
+    for name, value in case.knobs.items():
+        base = dict(case.knob_options.get(name, {}))
+        before, after = (learned(case.fit(records, **options)) for options in (base, {**base, name: value}))
+        assert before != after, f"{name} changes nothing"
+
+
+def learned(distribution: object) -> dict:
+    return {name: str(tensor.tolist()) for name, tensor in distribution.arrays().items()}
+
+
+@each
+@pytest.mark.parametrize("awkward", ["constant", "one class", "two records", "one step each", "all empty but one"])
+def test_law_10_awkward_records_are_learned(case, awkward):
+    records = case.truth.records(40)
+    table, lengths = records.table.copy(), records.lengths.copy()
+    if awkward == "constant":
+        table[:] = table[0]
+    elif awkward == "one class":
+        table[:, 0] = 1
+    elif awkward == "two records":
+        table, lengths = table[:5], np.array([2, 3])
+    elif awkward == "one step each":
+        lengths = np.ones(len(table), dtype=np.int64)
+    else:
+        table, lengths = table[:2], np.array([0, 0, 2, 0])
+    distribution = case.fit(Sequences(case.truth.event, table, lengths=lengths))
+    score = distribution.log_prob(distribution.sample(20, generator(8)))
+    assert len(score) == 20 and not torch.isnan(score).any() and bool((score <= 1e-6).all())
+
+
+@mixed
+def test_law_10_extremes_are_scored_without_nan(case):
+    far = every_sequence(MIXED, 1).take(slice(1, 2)).repeat(3)
+    far.cells[:, 0, 2] = torch.tensor([10**9, -(10**9), 3])
+    score = fitted(case.id).log_prob(far)
+    assert not torch.isnan(score).any() and float(score[2]) > -50
+
+
+@each
+def test_law_11_seeds(case):
+    before = torch.random.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    records = case.truth.records(150)
+    once, again = case.fit(records, seed=3), case.fit(records, seed=3)
+    assert learned(once) == learned(again)
+    one, two, three = (flat(once.sample(50, generator(seed))) for seed in (1, 1, 2))
+    assert one == two and one != three
+    after = torch.random.get_rng_state(), np.random.get_state()[1]  # noqa: NPY002
+    assert torch.equal(before[0], after[0]) and np.array_equal(before[1], after[1])
+
+
+@each
+def test_law_11_batch_size_order_and_padding_do_not_change_log_prob(case):
+    distribution, batch = fitted(case.id), case.truth.records(60, seed=8).batch()
+    whole = distribution.log_prob(batch)
+    single = torch.cat([distribution.log_prob(batch.take(slice(i, i + 1))) for i in range(len(batch))])
+    padded = batch.padded(batch.cells.shape[1] + 3)
+    padded.cells[:, -3:], padded.mask[:, -3:] = 1, True  # nobody looks behind the end
+    turned = distribution.log_prob(batch.take(torch.arange(len(batch)).flip(0))).flip(0)
+    for other in (single, distribution.log_prob(padded), turned):
+        assert torch.allclose(whole, other, rtol=0, atol=1e-9)
+
+
+@each
+def test_law_12_restored_state_is_the_same_model(case):
+    first, batch = fitted(case.id), case.truth.records(50).batch()
+    second = case.family().restore(first.event, None, first.arrays(), first.facts())
+    assert flat(first.sample(100, generator(9))) == flat(second.sample(100, generator(9)))
+    assert torch.equal(first.log_prob(batch), second.log_prob(batch))
+
+
+@each
+def test_step_records_of_the_toys_have_probability_one(case):
+    assert np.allclose(case.truth.odds.sum(1), 1.0) and len(case.truth.steps) == len(every_step(case.truth.event, 0))
