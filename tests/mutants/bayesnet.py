@@ -6,21 +6,19 @@ from tests.mutants import Mutant
 
 BAYES = "tests/families/test_bayesnet.py"
 MUTANTS = [
-    Mutant("families/bayesnet/tables.py", "left = (n - 1.0 + strength * left)", "left = (n + strength * left)", BAYES),
+    Mutant("families/bayesnet/tables.py", "torch.log(n - 1.0 + a * left)", "torch.log(n + a * left)", BAYES),
     Mutant("families/bayesnet/tables.py", "outer[..., view] * backed_off(counts, view)", "outer[..., view]", BAYES),
     Mutant("families/bayesnet/scores.py", "0.5 * math.log(max(rows, 1.0)) * free", "0.0 * free", BAYES),
-    Mutant(
-        "families/bayesnet/structure.py",
-        "strength[:, child] > best) & np.isfinite(best)",
-        "strength[:, child] > best)",
-        BAYES,
-    ),
+    Mutant("families/bayesnet/structure.py", "strength[:, child] > best)", "strength[:, child] < best)", BAYES),
     Mutant("families/bayesnet/structure.py", "<= WIDEST", "<= 1e9 * WIDEST", BAYES),
     Mutant("families/bayesnet/elimination.py", "log_total += scale.log()", "pass", BAYES),
-    Mutant("families/bayesnet/network.py", "values = values / values.sum(1, keepdim=True)", "pass", BAYES),
+    Mutant("families/bayesnet/network.py", "kind == 0 and j >= self.network.given", "kind == 0", BAYES),
     Mutant("families/bayesnet/network.py", "share * (node.view == coarse[j][:, None])", "share", BAYES),
     Mutant("families/bayesnet/nodes.py", "(bins >= 0)) * of_group[group]", "(bins >= 0)) * 0.0", BAYES),
     Mutant(
-        "judge/graph.py", "x.update(zip(row, self._settled(row, x), strict=True))", "pass", "tests/judge/test_graph.py"
+        "judge/graph.py",
+        "layer[p] + 1 for p in parents[v]",
+        "layer[p] for p in parents[v]",
+        "tests/judge/test_graph.py",
     ),
 ]
