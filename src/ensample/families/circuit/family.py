@@ -15,7 +15,7 @@ from ensample.families.circuit.design import bare_plan, grown, leaning
 from ensample.families.circuit.learning import Parameters, Prior, expected_statistics, most_likely
 from ensample.families.circuit.model import CircuitDistribution
 from ensample.families.circuit.plan import Coded, Plan, coded
-from ensample.families.circuit.start import refined, starting
+from ensample.families.circuit.start import cluster, features, refined, starting
 from ensample.kinds.records import Records
 
 SAMPLE = 20_000
@@ -139,9 +139,6 @@ class Circuit:
         return max((plan, tree), key=lambda plan: self._score(plan, learn, held, seed))
 
     def _grown(self, plan: Plan, sample: Records, seed: int) -> Plan:
-        from ensample.families.circuit.start import features
-        from ensample.families.mixture.start import cluster
-
         joint = plan.layout.join(sample.batch())
         points = features(plan, coded(plan, joint, RIDGE), plan.numbers)
         labels = cluster(points, min(TRIAL_STATES, len(sample)), torch.Generator().manual_seed(seed))

@@ -8,13 +8,15 @@ from torch import Generator, Tensor
 from ensample.events import Batch, Continuous
 from ensample.families.circuit.learning import Parameters, Prior, add_moments, expected_statistics, most_likely
 from ensample.families.circuit.plan import Coded, Plan, coded
-from ensample.families.mixture.start import cluster
 
 BUCKETS = 32
 """Classes of a column beyond this number share coordinates when distances are taken."""
 
 FAR = 3.0
 """Numbers are clipped at this many standard deviations when distances are taken: outliers are no clusters."""
+
+ROUNDS = 8
+"""Rounds of k-means."""
 
 SHRUNK = 0.1
 """What covariances are drawn towards: the variances within clusters, times this."""
@@ -46,6 +48,18 @@ def features(plan: Plan, data: Coded, columns: tuple[int, ...]) -> Tensor:
             hot = torch.nn.functional.one_hot(data.codes[j] % min(size, BUCKETS), min(size, BUCKETS))
             parts.append(hot.to(torch.float64) * known[:, None])
     return torch.cat(parts, 1) if parts else torch.zeros(len(data.constant), 1, dtype=torch.float64)
+
+
+def cluster(points: Tensor, k: int, generator: Generator) -> Tensor:
+    """Labels [rows] by k-means from k random rows, which lie where rows are: no state begins with an outlier alone."""
+    points = points.to(torch.float32)
+    centers = points[torch.randperm(len(points), generator=generator)[:k]]
+    for _ in range(ROUNDS):
+        labels = torch.addmm(centers.square().sum(1), points, centers.T, alpha=-2.0).argmin(1)
+        count = torch.bincount(labels, minlength=len(centers)).to(points.dtype)[:, None]
+        total = torch.zeros_like(centers).index_add_(0, labels, points)
+        centers = torch.where(count > 0, total / count.clamp(min=1.0), centers)
+    return labels
 
 
 def starting(plan: Plan, joint: Batch, states: int, ridge: float, prior: Prior, generator: Generator) -> Parameters:
