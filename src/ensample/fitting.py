@@ -14,11 +14,13 @@ from ensample.data.readers import read as read_records
 from ensample.data.samples import PREFIX
 from ensample.data.schema import Schema
 from ensample.errors import CapabilityError, InputError
+from ensample.events import Mixed, Ragged
 from ensample.families import TABLE, Independent
-from ensample.families.base import Family
+from ensample.families.base import Family, refusal
 from ensample.families.options import from_plain, to_plain
 from ensample.kinds import guess, schema_from_plain
 from ensample.kinds.codec import TableCodec
+from ensample.kinds.sequencecodec import SequenceCodec, codec_of
 from ensample.model import Model
 from ensample.modelfile import load, save
 from ensample.run import Progress, Run
@@ -27,6 +29,9 @@ from ensample.train import learn
 
 DEFAULT_FAMILY = "boosted"
 """What `family=None` means on a table."""
+
+DEFAULT_SEQUENCES = "markov"
+"""What it means on records that are sequences."""
 
 RUN_FORMAT = 1
 """Version of the run folder."""
@@ -98,8 +103,8 @@ def fit(
     schema = data.schema or guess(data, None)
     if before is not None:
         schema, given = _continued(schema, before), before.codec.given if given is None else given
-    codec = TableCodec(schema, *_chosen(schema, model, given))
-    chosen = before.family if before is not None and family is None else as_family(family)
+    codec = codec_of(schema, *_chosen(schema, model, given))
+    chosen = before.family if before is not None and family is None else as_family(family or default_for(codec.event))
     _check(data, codec, chosen)
     budget = Budget.parse(budget)
     run = Run(Clock(budget), None if out is None else Path(out), progress or (lambda report: None))
@@ -163,6 +168,11 @@ def as_family(family: str | Family | None) -> Family:
     return family
 
 
+def default_for(event: Mixed | Ragged) -> str:
+    """The name of the family that is fitted to such records if none is named."""
+    return DEFAULT_SEQUENCES if isinstance(event, Ragged) else DEFAULT_FAMILY
+
+
 def _chosen(
     schema: Schema, model: Sequence[str] | None, given: Sequence[str] | str | None
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -182,12 +192,12 @@ def _chosen(
     return learned, conditions
 
 
-def _check(data: Dataset, codec: TableCodec, family: Family) -> None:
+def _check(data: Dataset, codec: TableCodec | SequenceCodec, family: Family) -> None:
     if len(data) < 2:
         raise InputError("Learning needs at least two rows.", data.source or "data", f"{len(data)} rows", "add rows")
-    reason = family.refuses(codec.event, codec.given_event)
+    reason = refusal(family, codec.event, codec.given_event)
     if reason is not None:
-        able = [name for name, other in TABLE.items() if other().refuses(codec.event, codec.given_event) is None]
+        able = [name for name, other in TABLE.items() if refusal(other(), codec.event, codec.given_event) is None]
         raise CapabilityError(
             f"{family.name} cannot learn this data.",
             data.source or "data",
@@ -204,10 +214,10 @@ def _continued(schema: Schema, before: Model) -> Schema:
 
 
 def _learned(
-    data: Dataset, codec: TableCodec, family: Family, seed: int, run: Run, before: Model | None = None
+    data: Dataset, codec: TableCodec | SequenceCodec, family: Family, seed: int, run: Run, before: Model | None = None
 ) -> Model:
     records = codec.encode(data)
-    if len(codec.event) == 0:  # only constants and identifiers: nothing to learn, and the codec makes them
+    if isinstance(codec.event, Mixed) and len(codec.event) == 0:  # nothing to learn: the codec makes all fields
         family = as_family(Independent.name)
     distribution = learn(family, records, seed, run, None if before is None else before.distribution)
     facts = {
@@ -224,7 +234,7 @@ def _limits(budget: Budget) -> dict[str, str]:
 
 
 def _plan(
-    data: Dataset, codec: TableCodec, family: Family, budget: Budget, seed: int, before: Model | None
+    data: Dataset, codec: TableCodec | SequenceCodec, family: Family, budget: Budget, seed: int, before: Model | None
 ) -> dict[str, Any]:
     return {
         "format": RUN_FORMAT,

@@ -13,15 +13,17 @@ import pyarrow.compute as pc
 import torch
 
 from ensample.data.dataset import Dataset
+from ensample.data.nested import is_sequence
 from ensample.data.readers import read as read_records
 from ensample.errors import CapabilityError, InputError
-from ensample.events import Batch, unknown
-from ensample.families.base import Distribution, Family, Guarantee, HasGraph
+from ensample.events import Batch, Mixed, unknown
+from ensample.families.base import DecodesStates, Distribution, Family, Guarantee, HasGraph
 from ensample.infer.condition import draw_where, split_limits
 from ensample.infer.impute import centre, fill
 from ensample.infer.likelihood import cell_log_prob
 from ensample.infer.proposal import completing
 from ensample.kinds.codec import TableCodec
+from ensample.kinds.sequencecodec import SequenceCodec, completed
 from ensample.verbs import capabilities, verb
 
 if TYPE_CHECKING:
@@ -44,7 +46,9 @@ class Model:
     `can` maps each verb that the model has to its guarantee: "exact", "bound" or "estimate".
     """
 
-    def __init__(self, codec: TableCodec, family: Family, distribution: Distribution, facts: Mapping[str, Any]) -> None:
+    def __init__(
+        self, codec: TableCodec | SequenceCodec, family: Family, distribution: Distribution, facts: Mapping[str, Any]
+    ) -> None:
         self.codec, self.family, self.distribution, self.facts = codec, family, distribution, dict(facts)
 
     @cached_property
@@ -85,8 +89,10 @@ class Model:
         cond = self._given_row(conditions)
         limits = self.codec.limits({k: v for k, v in conditions.items() if k not in self.codec.given})
         parts = []
-        for start in range(0, rows, DRAWN_AT_ONCE):
-            count = min(DRAWN_AT_ONCE, rows - start)
+        event = self.codec.event
+        step = DRAWN_AT_ONCE if isinstance(event, Mixed) else max(1, DRAWN_AT_ONCE // max(1, event.max_length))
+        for start in range(0, rows, step):
+            count = min(step, rows - start)
             if limits:
                 batch = draw_where(self.distribution, count, limits, generator, cond)
             else:
@@ -247,6 +253,20 @@ class Model:
 
         return GraphPicture(cast(HasGraph, self.distribution).graph())
 
+    @verb
+    def states(self, data: Any, probabilities: bool = False) -> list[np.ndarray]:
+        """The hidden state of every step of each record: the most probable path (Viterbi), int64 [steps].
+
+        With `probabilities`, the posterior of each step's state given the whole record, float64 [steps, states]. A
+        record that is missing has no steps.
+        """
+        own = cast(DecodesStates, self.distribution)
+        found: list[np.ndarray] = []
+        for batch in self.codec.encode(self._dataset(data)).batches(SCORED_AT_ONCE):
+            told = own.state_probabilities(batch) if probabilities else own.states(batch)
+            found += [part[there].numpy() for part, there in zip(told, batch.steps(), strict=True)]
+        return found
+
     def save(self, path: str | Path) -> None:
         """Write the model file: a zip (`.ens`), or a folder where the path has no suffix. See `ensample.load`.
 
@@ -271,7 +291,10 @@ def _completed(table: Dataset, decoded: Dataset) -> Dataset:
     """The table with its missing cells taken from `decoded`; all else as it was."""
     whole = table.to_arrow()
     for j, name in enumerate(whole.column_names):
-        if name in decoded.names and whole.column(j).null_count:
+        if name in decoded.names and is_sequence(whole.schema.field(j).type):
+            lists = completed(whole.column(j), decoded.column(name))
+            whole = whole.set_column(j, whole.schema.field(j).with_type(lists.type), lists)
+        elif name in decoded.names and whole.column(j).null_count:
             field, made = whole.schema.field(j), decoded.column(name)
             if pa.types.is_null(field.type):  # nothing there tells of a type
                 field = field.with_type(made.type)

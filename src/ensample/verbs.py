@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Concatenate, Generic, ParamSpec, TypeVar
 
 from ensample.errors import CapabilityError
-from ensample.families.base import Distribution, Draws, Guarantee, HasGraph, Scores
+from ensample.families.base import DecodesStates, Distribution, Draws, Guarantee, HasGraph, Lengthens, Scores
 
 if TYPE_CHECKING:
     from ensample.model import Model
@@ -49,11 +49,15 @@ def capabilities(distribution: type[Distribution], guarantees: Mapping[str, Guar
         guarantees = {**guarantees, "log_prob": "estimate", "draw": "estimate"}
     out: dict[str, Guarantee] = {"sample": guarantees.get("sample", "exact")}
     if issubclass(distribution, Scores):
-        out["log_prob"] = out["anomaly_score"] = out["classify"] = guarantees.get("log_prob", "exact")
+        out["log_prob"] = out["anomaly_score"] = guarantees.get("log_prob", "exact")
+        if not issubclass(distribution, Lengthens):  # records of sequences have no field of one value
+            out["classify"] = out["log_prob"]
     if issubclass(distribution, Draws):
         out["impute"] = guarantees.get("draw", "exact")
     elif issubclass(distribution, Scores):
         out["impute"] = "estimate"  # by `infer.proposal`
+    if issubclass(distribution, DecodesStates):
+        out["states"] = "exact"
     if issubclass(distribution, HasGraph):
         out["graph"] = "exact"
     return out

@@ -46,7 +46,7 @@ def test_what_cannot_be_is_told(kinds, told):
 
 
 def test_values_that_no_kind_knows():
-    for column in (pa.array([[1], [2]]), pa.array([{"a": 1}]), pa.array([b"\xff", b"a"] * 40)):
+    for column in (pa.array([[[1]], [[2]]]), pa.array([{"a": 1}]), pa.array([b"\xff", b"a"] * 40)):
         with pytest.raises(InputError, match=r"column 'odd'(.|\n)*leave the column out"):
             guess(Dataset.from_arrow(pa.table({"odd": column})))
 

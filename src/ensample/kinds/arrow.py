@@ -83,10 +83,27 @@ def type_from_text(text: str) -> pa.DataType:
         return pa.dictionary(type_from_text(found[2]), type_from_text(found[1]), found[3] == "1")
     if found := re.fullmatch(r"fixed_size_binary\[(\d+)\]", text):
         return pa.binary(int(found[1]))
+    if found := re.fullmatch(r"(large_)?list<\w+: (.+)>", text):
+        return (pa.large_list if found[1] else pa.list_)(type_from_text(found[2]))
+    if found := re.fullmatch(r"struct<(.+)>", text):
+        parts = [part.partition(": ") for part in _split(found[1])]
+        return pa.struct([(name, type_from_text(kind)) for name, _, kind in parts])
     try:
         return pa.type_for_alias(text)
     except ValueError as error:
         raise FormatError("A type must be an Arrow type.", "schema", repr(text), "write the schema anew") from error
+
+
+def _split(text: str) -> list[str]:
+    """At the commas that stand in no brackets."""
+    depth, parts = 0, [""]
+    for mark in text:
+        depth += (mark in "<[(") - (mark in ">])")
+        if mark == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += mark
+    return [part.strip() for part in parts]
 
 
 def unscaled(column: pa.Array) -> tuple[np.ndarray, np.ndarray]:

@@ -80,6 +80,15 @@ class TableCodec:
             done += len(batch)
         return Records(self.event, table.done(), self.given_event, given.done() if given is not None else None)
 
+    def cells(self, batch: pa.RecordBatch, holes: bool = False) -> np.ndarray:
+        """Cells [rows, spans] of the modelled fields of one batch; see `encode`."""
+        return self._cells(batch, self.model, len(self.event), holes, 0)
+
+    def columns(self, table: np.ndarray, rng: np.random.Generator, first: int = 0) -> list[pa.Array]:
+        """The modelled fields, in their order, from cells [rows, spans] with `ABSENT`."""
+        places = [(self._kind(name), self._columns[name]) for name in self.model]
+        return [kind.decode(table[:, place.start : place.stop], rng, first) for kind, place in places]
+
     def _cells(self, batch: pa.RecordBatch, names: tuple[str, ...], spans: int, holes: bool, done: int) -> np.ndarray:
         out = np.empty((len(batch), spans), np.int64)
         for name in names:

@@ -20,12 +20,15 @@ from ensample.kinds.constant import Constant
 from ensample.kinds.datetime import Datetime
 from ensample.kinds.identifier import Identifier
 from ensample.kinds.number import Number
-from ensample.kinds.profile import MOST_LEVELS, Profile, profiles
+from ensample.kinds.profile import MOST_LEVELS, Profile, SequenceProfile, profiles
+from ensample.kinds.sequence import Sequence
 
 if TYPE_CHECKING:
     from ensample.data.dataset import Dataset
 
-TABLE: dict[str, type[Any]] = {kind.name: kind for kind in (Constant, Boolean, Datetime, Identifier, Number, Category)}
+TABLE: dict[str, type[Any]] = {
+    kind.name: kind for kind in (Constant, Boolean, Datetime, Identifier, Number, Category, Sequence)
+}
 """Name of a kind -> its class. Of two kinds that are equally sure the first one is taken."""
 
 
@@ -60,6 +63,8 @@ def recognised(profile: Profile) -> type[Any]:
     Raises:
         InputError: no kind knows values of this type.
     """
+    if isinstance(profile, SequenceProfile):  # lists are one thing only
+        return Sequence
     sure = {name: kind.recognise(profile) for name, kind in TABLE.items()}
     best = max(sure, key=lambda name: sure[name])
     if sure[best] > 0:

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ensample.data.nested import is_sequence, lengths_of, step_fields, steps_of
 from ensample.errors import InputError
 from ensample.kinds.arrow import is_number, is_text, plain
 from ensample.kinds.timeformat import TextTrace
@@ -112,18 +113,68 @@ class Profile:
 
 def profiles(schema: pa.Schema, batches: Iterable[pa.RecordBatch], seed: int = 0) -> dict[str, Profile]:
     """Profiles of all columns in one pass. The sampled rows are a pure function of the seed."""
-    found = {field.name: Profile(field.name, field.type) for field in schema}
-    sampler = _Sampler(np.random.default_rng(seed))
+    gathering = _Gathering(schema, seed)
     for batch in batches:
-        columns = [plain(column) for column in batch.columns]
-        for profile, column, raw in zip(found.values(), columns, batch.columns, strict=True):
+        gathering.add(batch)
+    return gathering.finish()
+
+
+class _Gathering:
+    """Profiles in the making, and the sampler of the columns that are no lists."""
+
+    def __init__(self, schema: pa.Schema, seed: int = 0) -> None:
+        self.found = {f.name: (SequenceProfile if is_sequence(f.type) else Profile)(f.name, f.type) for f in schema}
+        self.plain = pa.schema([f for f in schema if not is_sequence(f.type)])
+        self.sampler = _Sampler(np.random.default_rng(seed))
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """One more batch."""
+        columns = {}
+        for name, profile in self.found.items():
+            raw = batch.column(name)
             profile.note_order(raw)
-            profile.add(column)
-        sampler.add(pa.RecordBatch.from_arrays(columns, list(found)))
-    table = sampler.table(schema)
-    for name, profile in found.items():
-        profile.finish(table.column(name))
-    return found
+            profile.add(column := plain(raw))
+            columns[name] = column
+        if len(self.plain):
+            self.sampler.add(pa.RecordBatch.from_arrays([columns[f.name] for f in self.plain], self.plain.names))
+
+    def finish(self) -> dict[str, Profile]:
+        """Close them all."""
+        table = self.sampler.table(self.plain)
+        for name, profile in self.found.items():
+            profile.finish(table.column(name) if name in self.plain.names else pa.nulls(0))
+        return self.found
+
+
+class SequenceProfile(Profile):
+    """Facts of a column of lists.
+
+    Attributes:
+        steps: number of all steps.
+        longest: steps of the longest record.
+        fields: profiles of the fields of all steps together.
+    """
+
+    def __init__(self, name: str, dtype: pa.DataType) -> None:
+        super().__init__(name, dtype)
+        self.steps = self.longest = 0
+        self.fields: dict[str, Profile] = {}
+        self._gathering = _Gathering(pa.schema(step_fields(dtype)))
+
+    def add(self, column: pa.Array) -> None:
+        """One more batch."""
+        lengths = lengths_of(column, -1)
+        self.rows += len(column)
+        self.missing += int((lengths < 0).sum())
+        self.longest = max(self.longest, int(lengths.max(initial=0)))
+        steps = steps_of(column)
+        self.steps += len(steps)
+        self._gathering.add(steps)
+
+    def finish(self, sample: pa.Array) -> None:
+        """Close the profiles of the steps; lists as a whole are not sampled."""
+        self._pending = None
+        self.fields = self._gathering.finish()
 
 
 class _Sampler:

@@ -20,12 +20,26 @@ def starting_components(
     structure: Covariance, layout: Layout, joint: Batch, k: int, smoothing: float, ridge: float, generator: Generator
 ) -> Components:
     """Components from clusters of a sample; a hole counts as the mean while they are sought, and not at all after."""
+    labels = cluster(points_of(layout, joint), min(k, len(joint)), generator)
+    return components_of(structure, layout, joint, labels, smoothing, ridge)
+
+
+def points_of(layout: Layout, joint: Batch) -> Tensor:
+    """Rows as points [rows, coordinates] among which clusters are sought."""
+    numbers = layout.numbers
+    values, mask = layout.event.values(joint.cells)[:, numbers], joint.mask[:, numbers]
+    overall = _average(values, mask, torch.ones(len(joint), 1, dtype=torch.float64))[0]
+    return torch.cat([torch.where(mask, values, overall), *_indicators(layout, joint)], 1)
+
+
+def components_of(
+    structure: Covariance, layout: Layout, joint: Batch, labels: Tensor, smoothing: float, ridge: float
+) -> Components:
+    """What the rows of each label [rows] look like; a label without rows gets no component."""
     numbers = layout.numbers
     values, mask = layout.event.values(joint.cells)[:, numbers], joint.mask[:, numbers]
     overall = _average(values, mask, torch.ones(len(joint), 1, dtype=torch.float64))[0]
     shares = {j: shares_of(joint.cells[:, j], joint.mask[:, j], size) for j, size in layout.classes.items()}
-    points = torch.cat([torch.where(mask, values, overall), *_indicators(layout, joint)], 1)
-    labels = cluster(points, min(k, len(joint)), generator)
     member = torch.nn.functional.one_hot(labels, int(labels.max()) + 1).to(torch.float64)
     member = member[:, member.sum(0) > 0]
     means = _average(values, mask, member, overall)
