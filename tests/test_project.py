@@ -24,6 +24,7 @@ LAYERS = (
     ("data",),
     ("kinds",),
     ("nets",),
+    ("solvers",),
     ("families",),
     ("train",),
     ("infer",),

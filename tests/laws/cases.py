@@ -59,6 +59,13 @@ def toy_records(rows: int = ROWS, seed: int = 0) -> Records:
     return Records(toy_event(), table)
 
 
+def given_records(rows: int = ROWS, seed: int = 0) -> Records:
+    """The same with the flag given, not learned."""
+    records = toy_records(rows, seed)
+    spans = records.event.spans
+    return Records(Mixed(spans[:3]), records.table[:, :3], Mixed(spans[3:]), records.table[:, 3:])
+
+
 def everything(reach: int = 0) -> Batch:
     """Every record of the toy event, amounts up to `reach` beyond both ends included."""
     rows = []
@@ -78,7 +85,8 @@ class Case:
     `total`: most that the sum of all probabilities may differ from one: numerical rules and estimates have an error.
 
     `close`: most nats that the learned toy joint may lie from the true one (KL of truth from model). `knobs`: another
-    value of each constructor argument, with the options under which it must matter and, if not `budget`, how long.
+    value of each constructor argument, with the options under which it must matter and, if not `budget`, how long;
+    `knobs_of_given` are those that matter only where fields are given.
     """
 
     name: str
@@ -90,6 +98,7 @@ class Case:
     knobs: dict[str, Any] = field(default_factory=dict)
     knob_options: dict[str, Any] = field(default_factory=dict)
     knob_budget: str | None = None
+    knobs_of_given: frozenset[str] = frozenset()
 
     @property
     def id(self) -> str:

@@ -8,6 +8,7 @@ from ensample.families.bayesnet.family import BayesNet
 from ensample.families.boosted.family import Boosted
 from ensample.families.circuit.family import Circuit
 from ensample.families.compose import Blend, Ensemble, PerClass
+from ensample.families.field.family import Field
 from ensample.families.flow.family import Flow
 from ensample.families.gan.family import Gan
 from ensample.families.independent import Independent
@@ -30,6 +31,7 @@ TABLE: dict[str, type[Family]] = {
         Trees,
         Gan,
         Flow,
+        Field,
         PerClass,
         Blend,
         Ensemble,
@@ -46,6 +48,7 @@ __all__ = [
     "Circuit",
     "Ensemble",
     "Family",
+    "Field",
     "Flow",
     "Gan",
     "Independent",

@@ -1,0 +1,45 @@
+"""Which noise goes with which row in learning: any, or the near one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor
+
+from ensample.families.field.network import Seen
+
+Coupling = Callable[[Tensor, Tensor, Seen], Tensor]
+"""(data [rows, numbers], noise of that shape, what is seen of the rows) -> the noise in a new order."""
+
+
+def independent(data: Tensor, noise: Tensor, seen: Seen) -> Tensor:
+    """Noise as it came: E[x | x_t] is that of the data."""
+    return noise
+
+
+def optimal(data: Tensor, noise: Tensor, seen: Seen) -> Tensor:
+    """Optimal transport inside the batch (Tong et al. 2024; Pooladian et al. 2023): least squared distance in sum.
+
+    Lines from noise to data hardly cross, so fewer steps follow them. Rows are matched only with rows of which the
+    same is known, since noise must say nothing of that.
+
+    Example:
+        >>> noise, all_alike = torch.tensor([[2.0], [-2.0]]), Seen(*(torch.zeros(2, 1),) * 6)
+        >>> optimal(torch.tensor([[-1.0], [1.0]]), noise, all_alike).flatten().tolist()
+        [-2.0, 2.0]
+    """
+    known = torch.cat([seen.values * seen.known, seen.alive, seen.codes, seen.shown, seen.given], 1)
+    label = np.unique(known.numpy(), axis=0, return_inverse=True)[1].ravel()
+    order = np.arange(len(data))
+    for group in np.flatnonzero(np.bincount(label) > 1):
+        rows = np.flatnonzero(label == group)
+        _, order[rows] = linear_sum_assignment(torch.cdist(data[rows], noise[rows]).square().numpy())
+        order[rows] = rows[order[rows]]
+    return noise[torch.from_numpy(order)]
+
+
+COUPLINGS: dict[str, Coupling] = {"independent": independent, "optimal": optimal}
+"""Couplings by their public names."""

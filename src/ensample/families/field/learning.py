@@ -1,0 +1,141 @@
+"""What each row of a step has to answer, and how wrong the network is.
+
+Rows of a step are of two sorts. Some have some of their classes masked and learn the others' logits; the rest have
+their numbers moved towards noise and learn the field. What else a row shows is drawn so that every question asked later
+is met in learning:
+
+- classes: half of the rows show the first few in the standing order, half a random set;
+- numbers move with all classes shown, for that is when they are drawn;
+- in a share of the rows (`evidence`) some numbers stay clean, as evidence; in a part of these others, and classes, are
+  hidden, so that the field of some numbers without the others is learned too;
+- with `together`, classes are masked and numbers noised at one time, in a share of the rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Generator, Tensor
+from torch.nn import functional as F
+
+from ensample.families.field.coupling import Coupling
+from ensample.families.field.mean import mean_target
+from ensample.families.field.network import Conditional, FieldNet, Seen
+from ensample.families.field.parameterisation import Parameterisation
+from ensample.solvers.paths import Path
+
+CLASS_SHARE = 0.5
+"""Share of the rows that learn classes, where there are numbers too."""
+TOGETHER_SHARE = 0.6
+"""Share of the rows that learn both at one time, where that is asked for."""
+HIDDEN_SHARE = 0.3
+"""Part of the rows with evidence in which something is hidden."""
+
+
+@dataclass(frozen=True)
+class Learning:
+    """How rows are prepared: `evidence` and `drop` are shares of rows, see `Field`."""
+
+    path: Path
+    parameterisation: Parameterisation
+    coupling: Coupling
+    evidence: float
+    drop: float
+    together: bool
+
+
+@dataclass(frozen=True)
+class Task:
+    """Rows as the network is to see them, and what it has to say.
+
+    `asked` [rows, classes] are the classes to tell, `u` [rows, 1] the place in the order of noise, `dummy` numbers
+    that are alive but tell nothing, because they do not exist.
+    """
+
+    seen: Seen
+    asked: Tensor
+    dummy: Tensor
+    u: Tensor
+
+
+def task(full: Seen, learning: Learning, generator: Generator) -> Task:
+    """Draw what each row shows and asks; `full` is all that is known of the rows."""
+    rows, numbers, classes = len(full), full.known.shape[1], full.shown.shape[1]
+    u = (torch.randperm(rows, generator=generator)[:, None] + _uniform((rows, 1), generator)) / rows
+    of_classes = torch.full((rows, 1), classes > 0 and numbers == 0)
+    if classes and numbers:
+        of_classes = torch.arange(rows)[:, None] < round(CLASS_SHARE * rows)
+    both = torch.zeros(rows, 1, dtype=torch.bool)
+    if learning.together and classes and numbers:
+        both = _uniform((rows, 1), generator) < TOGETHER_SHARE
+    has_evidence = _uniform((rows, 1), generator) < learning.evidence
+    clean = full.known & has_evidence & _some(rows, numbers, generator)
+    hides = has_evidence & (_uniform((rows, 1), generator) < HIDDEN_SHARE)
+    hidden = hides & _some(rows, numbers, generator)
+    shown = torch.where(
+        of_classes, _prefix_or_set(rows, classes, generator), ~(hides & _some(rows, classes, generator))
+    )
+    shown = full.shown & torch.where(both, _uniform((rows, classes), generator) >= u, shown)
+    alive = full.known & ~clean & ~hidden & (~of_classes | both)
+    masked = full.shown & ~shown
+    dummy = both & ~full.known & ~clean if learning.together else torch.zeros_like(alive)
+    seen = replace(full, known=clean, alive=alive | dummy, codes=torch.where(shown, full.codes, 0), shown=shown)
+    if learning.drop and full.given.shape[1]:
+        kept = _uniform((rows, 1), generator) >= learning.drop
+        seen = replace(seen, given=full.given * kept)
+    return Task(seen, masked & (of_classes | both), dummy, u)
+
+
+def errors(net: FieldNet, full: Seen, learning: Learning, generator: Generator, slopes: bool = True) -> Tensor:
+    """Loss of each row [rows]: squared error of its numbers and nats of its classes.
+
+    `slopes` is off where only the instant field is judged and not what lies between two times.
+    """
+    todo = task(full, learning, generator)
+    path, parameterisation, seen = learning.path, learning.parameterisation, todo.seen
+    t = torch.where(seen.alive.any(1, keepdim=True), path.times(todo.u), 1.0)
+    noise = torch.randn(full.values.shape, generator=generator)
+    data = torch.where(todo.dummy, torch.randn(full.values.shape, generator=generator), full.values)
+    if noise.shape[1]:
+        moving = torch.where(seen.alive, data, 0.0)
+        noise = learning.coupling(moving, noise, seen)
+    x = path.alpha(t) * data + path.sigma(t) * noise
+    field = Conditional(net, path, parameterisation, seen)
+    target = parameterisation.target(data, noise, path, t)
+    if parameterisation.jumps and slopes:
+        output, logits, target = mean_target(field, x, t, target, generator)
+    else:
+        output, logits = field.output(x, t, t if parameterisation.jumps else None)
+    square = torch.where(seen.alive & ~todo.dummy, (output - target).square(), 0.0).sum(1)
+    total = parameterisation.weight(path, t).squeeze(1) * square
+    return total + _nats(net.logits(logits), full.codes, todo.asked)
+
+
+def _nats(logits: tuple[Tensor, ...], codes: Tensor, asked: Tensor) -> Tensor:
+    """Mean nats of the classes asked times their number in all, [rows]: an unbiased guess of the whole row's nats."""
+    if not logits:
+        return torch.zeros(len(codes))
+    parts = [F.cross_entropy(part, codes[:, i], reduction="none") for i, part in enumerate(logits)]
+    told = torch.where(asked, torch.stack(parts, 1), 0.0).sum(1)
+    return told / asked.sum(1).clamp(min=1) * len(logits)
+
+
+def _uniform(shape: tuple[int, ...], generator: Generator) -> Tensor:
+    return torch.rand(shape, generator=generator)
+
+
+def _some(rows: int, columns: int, generator: Generator) -> Tensor:
+    """A random set of each row's columns, of any size alike."""
+    return _uniform((rows, columns), generator) < _uniform((rows, 1), generator)
+
+
+def _prefix_or_set(rows: int, columns: int, generator: Generator) -> Tensor:
+    """Which classes are shown: fewer than all, the first ones or any, bool [rows, columns]."""
+    count = torch.randint(max(1, columns), (rows, 1), generator=generator)
+    rank = torch.where(
+        _uniform((rows, 1), generator) < 0.5,
+        torch.arange(columns).expand(rows, -1),
+        _uniform((rows, columns), generator).argsort(1),
+    )
+    return rank < count

@@ -1,0 +1,35 @@
+"""Mean velocities between two times, learned without a teacher (MeanFlow: Geng et al. 2025)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Generator, Tensor
+from torch.func import jvp
+
+from ensample.families.field.network import Conditional
+
+APART = 0.5
+"""Share of the rows with two different times; the others learn the velocity itself."""
+FAR = 10.0
+"""Targets are kept within this distance of the velocity: a bad early slope must not run away."""
+
+
+def mean_target(
+    field: Conditional, x: Tensor, t: Tensor, velocity: Tensor, generator: Generator
+) -> tuple[Tensor, Tensor, Tensor]:
+    """(output, logits, target) for mean velocities u(x, t, s) over [s, t], s drawn at most t.
+
+    The definition (t - s) u = integral of v gives `u = v - (t - s) du/dt` along the flow line; the derivative is a
+    Jacobian-vector product, and the target is taken as it stands, without a gradient.
+    """
+    apart = torch.rand(t.shape, generator=generator) < APART
+    s = torch.where(apart, t * torch.rand(t.shape, generator=generator), t)
+
+    def mean(x: Tensor, t: Tensor) -> Tensor:
+        return field.output(x, t, s)[0]
+
+    with torch.no_grad():
+        moving = torch.where(field.seen.alive, velocity, 0.0)
+        _, change = jvp(mean, (x, t), (moving, torch.ones_like(t)))  # type: ignore[misc]
+        target = velocity - ((t - s) * change).clamp(-FAR, FAR)
+    return *field.output(x, t, s), target

@@ -1,0 +1,59 @@
+"""Classes out of nothing: masked diffusion, whose noise takes classes away (Austin et al. 2021; Sahoo et al. 2024).
+
+Codes are [rows, columns] int64 with a bool `known` of the same shape: a class that is not known is masked. `logits`
+gives, for codes and what is known of them, one tensor [rows, classes] a column.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Generator, Tensor
+
+Logits = Callable[[Tensor, Tensor], Sequence[Tensor]]
+
+
+def draw(logits: Tensor, generator: Generator) -> Tensor:
+    """One class a row from logits [rows, classes], by the largest of noisy logits (Gumbel); int64 [rows]."""
+    u = torch.rand(logits.shape, generator=generator, dtype=torch.float64)
+    return (logits.to(torch.float64) - torch.log(-torch.log(u.clamp(1e-300, 1 - 1e-16)))).argmax(1)
+
+
+def in_order(
+    logits: Callable[[Tensor, Tensor, int], Tensor],
+    codes: Tensor,
+    known: Tensor,
+    order: Sequence[int],
+    generator: Generator,
+) -> tuple[Tensor, Tensor]:
+    """Unmask what is not known one column at a time: the any-order product rule, with no error of its own.
+
+    `logits` also takes the column, and gives [rows, classes] for it alone.
+    """
+    codes, known = codes.clone(), known.clone()
+    for j in order:
+        new = draw(logits(codes, known, j), generator)
+        codes[:, j] = torch.where(known[:, j], codes[:, j], new)
+        known[:, j] = True
+    return codes, known
+
+
+def unmask(
+    logits: Sequence[Tensor], codes: Tensor, known: Tensor, now: float, later: float, generator: Generator
+) -> tuple[Tensor, Tensor]:
+    """One step of the reverse process from masked share `now` to `later`: each column alone, all in parallel.
+
+    A masked column is shown with probability (now - later) / now (MDLM's sampler, which is also a step of discrete
+    flow matching from the masked state, Gat et al. 2024). Columns shown together are drawn independently, so the error
+    falls with the step.
+    """
+    u = torch.rand(codes.shape, generator=generator)
+    show = ~known & (u < (now - later) / now)
+    new = torch.stack([draw(part, generator) for part in logits], 1) if logits else codes
+    return torch.where(show, new, codes), known | show
+
+
+def remask(known: Tensor, free: Tensor, share: float, generator: Generator) -> Tensor:
+    """Hide each shown column that is `free` again with this probability: a corrector (Gat et al. 2024)."""
+    return known & ~(free & (torch.rand(known.shape, generator=generator) < share))

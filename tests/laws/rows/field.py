@@ -1,0 +1,36 @@
+"""Rows of `field` in the law table."""
+
+from __future__ import annotations
+
+from tests.laws.cases import Case
+
+SMALL = {"width": 48, "layers": 2, "waves": 8, "batch_size": 256, "learning_rate": 0.02, "steps": 60}
+
+CASES = [
+    Case(
+        "field",
+        {**SMALL, "integration": 32},
+        budget="500 steps",
+        close=0.2,
+        consistent=0.3,
+        total=0.01,
+        knobs={
+            "path": "cosine",
+            "predict": "velocity",
+            "solver": "ancestral",
+            "steps": 5,
+            "coupling": "optimal",
+            "together": True,
+            "guidance": 2.0,
+            "drop": 0.5,
+            "evidence": 0.5,
+            "width": 32,
+            "layers": 1,
+            "waves": 4,
+            "knots": 0,
+            "integration": 8,
+        },
+        knob_budget="20 steps",
+        knobs_of_given=frozenset({"guidance", "drop"}),
+    ),
+]
