@@ -200,7 +200,7 @@ class Gan(Training):
     width: int = 128
     layers: int = 3
     dropout: float = 0.0
-    learning_rate: float = 1e-3
+    learning_rate: float = 3e-3
     momentum: float = 0.0
     patience: int = 50
 
