@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from scipy import stats
+from tests.laws.cases import everything, generator, toy_event, toy_records
 
 from ensample.events import Batch, Continuous, Discrete, Lattice, Limit, Mixed, Span, unknown
 from ensample.families.circuit import Circuit
@@ -15,7 +16,6 @@ from ensample.families.circuit.evidence import Evidence
 from ensample.kinds.records import ABSENT, Records
 from ensample.run import Run
 from ensample.train.summaries import fit_by_summaries
-from tests.laws.cases import everything, generator, toy_event, toy_records
 
 TREE = Circuit(states=8, tree=True, steps=15)
 GAUSSIAN = Circuit(states=8, tree=True, grain=1.0, window=0.0, steps=15)
@@ -122,7 +122,7 @@ def test_impossible_rows_weigh_nothing(fitted):
     row = unknown(2, fitted.event)
     row.cells[:, 1], row.cells[:, 2] = 0, 3
     row.mask[:, 1:3] = True
-    made, weight = fitted.draw(row, generator(0))
+    _, weight = fitted.draw(row, generator(0))
     assert bool(torch.isneginf(weight).all()) and bool(torch.isneginf(fitted.log_prob(row)).all())
 
 
