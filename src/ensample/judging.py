@@ -9,8 +9,11 @@ import numpy as np
 
 from ensample.budget import Budget
 from ensample.data.dataset import Dataset
+from ensample.data.schema import Schema
+from ensample.errors import CapabilityError
+from ensample.events import Mixed
 from ensample.families import TABLE
-from ensample.families.base import Family
+from ensample.families.base import Family, refusal
 from ensample.fitting import as_family, fit, read
 from ensample.judge.evaluate import judge
 from ensample.judge.leaderboard import MADE, MOST_TEST, MOST_TRAIN, Leaderboard, bounded
@@ -19,6 +22,8 @@ from ensample.judge.reference import Reference
 from ensample.judge.report import Report
 from ensample.judge.report import report as judged_report
 from ensample.kinds import guess
+from ensample.kinds.codec import TableCodec
+from ensample.kinds.sequence import Sequence as SequenceKind
 from ensample.model import Model
 from ensample.run import Progress
 
@@ -51,6 +56,8 @@ def compare(
     learn, held_out = (data if isinstance(data, Dataset) else read(data) for data in (train, test))
     kinds = None if learn.schema is None else {field.name: field.kind.name for field in learn.schema}
     learn = learn.with_schema(guess(learn, kinds))  # of these rows alone: nothing of the held-out ones is learned
+    assert learn.schema is not None
+    _check_plain(learn.schema)
 
     def fitted(data: Dataset, family: Family, share: Budget, number: int) -> Model:
         return fit(data, family, budget=share, seed=number, progress=progress)
@@ -62,7 +69,7 @@ def compare(
     return compare_models(
         learn,
         held_out.select(list(learn.names)),
-        _named(families),
+        _named(families, TableCodec(learn.schema, learn.schema.names).event),
         fitted,
         budget=Budget.parse(budget),
         seed=seed,
@@ -73,6 +80,7 @@ def compare(
 
 def report(model: Model, test: Dataset, train: Dataset | None, seed: int) -> Report:
     """Judge one model; see `Model.report`."""
+    _check_plain(model.schema)
     names = [name for name in model.schema.names if name in (*model.codec.model, *model.codec.given)]
     held_out = bounded(test.select(names), MOST_TEST, seed)
     learned = None if train is None else bounded(train.select(names), MOST_TRAIN, seed)
@@ -87,11 +95,22 @@ def report(model: Model, test: Dataset, train: Dataset | None, seed: int) -> Rep
     return judged_report(model.family.name, reference, judge(reference, made.to_arrow(), *likelihood))
 
 
-def _named(families: str | Sequence[str | Family]) -> dict[str, Family]:
-    """Family objects by the name to show, those of the same family numbered."""
+def _check_plain(schema: Schema) -> None:
+    lists = [field.name for field in schema if isinstance(field.kind, SequenceKind)]
+    if lists:
+        raise CapabilityError(
+            "The judge reads tables of plain fields.",
+            f"column {lists[0]!r}",
+            "sequences",
+            "compare models by the mean log_prob of held-out records",
+        )
+
+
+def _named(families: str | Sequence[str | Family], event: Mixed) -> dict[str, Family]:
+    """Family objects by the name to show, those of the same family numbered; "all" that do not refuse the event."""
     chosen: list[str | Family] = [families] if isinstance(families, str) else list(families)
     if chosen == ["all"]:
-        chosen = list(TABLE)
+        chosen = [name for name, family in TABLE.items() if refusal(family(), event, None) is None]
     named: dict[str, Family] = {}
     for each in chosen:
         family = as_family(each)

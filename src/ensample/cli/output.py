@@ -13,13 +13,16 @@ if TYPE_CHECKING:
 
 
 def table(data: Dataset, save: Path | None, as_json: bool) -> Answer:
-    """Save the records, or hand them over whole."""
+    """Save the records, or hand them over whole: as CSV, or as JSON lines where a cell holds a list."""
     if save is not None:
         data.save(save)
         return Answer(f"{len(data):,} records saved to {save}", {"rows": len(data), "saved": str(save)})
     if as_json:
         return Answer("", {"rows": len(data), "records": records(data)})
-    return Answer(csv_text(data), {})
+    from ensample.data.nested import is_sequence
+
+    lists = any(is_sequence(field.type) for field in data.arrow_schema)
+    return Answer(text_of(data, ".jsonl" if lists else ".csv"), {})
 
 
 def records(data: Dataset) -> list[dict[str, Any]]:
@@ -27,12 +30,12 @@ def records(data: Dataset) -> list[dict[str, Any]]:
     return [row for batch in data.batches() for row in batch.to_pylist()]
 
 
-def csv_text(data: Dataset) -> str:
-    """The records as `Dataset.save` writes them to a CSV file."""
+def text_of(data: Dataset, suffix: str) -> str:
+    """The records as `Dataset.save` writes them to a file of this suffix."""
     import tempfile
 
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "records.csv"
+        path = Path(folder) / f"records{suffix}"
         data.save(path)
         return path.read_text(encoding="utf-8").removesuffix("\n")
 

@@ -7,6 +7,7 @@ import pyarrow.compute as pc
 
 from ensample.data.infer import Plan, read_as
 from ensample.data.missing import blank_out, no_nan, refuse_infinite
+from ensample.data.nested import is_sequence, step_fields
 from ensample.errors import FormatError, InputError
 
 
@@ -18,7 +19,11 @@ def is_text(kind: pa.DataType) -> bool:
 
 
 def canonical_type(kind: pa.DataType) -> pa.DataType:
-    """The type a data set holds instead: `string` for every text type, dictionaries with 32-bit codes."""
+    """The type a data set holds instead: `string` for every text type, dictionaries with 32-bit codes, `list`."""
+    if is_sequence(kind):
+        item = kind.value_type
+        fields = [f.with_type(canonical_type(f.type)) for f in step_fields(kind)]
+        return pa.list_(pa.struct(fields) if pa.types.is_struct(item) else fields[0].type)
     if pa.types.is_dictionary(kind):
         return pa.dictionary(pa.int32(), canonical_type(kind.value_type), kind.ordered)
     return pa.string() if is_text(kind) else kind
@@ -31,7 +36,11 @@ def canonical(cells: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
 
 
 def refuse_type(field: pa.Field, source: str) -> None:
-    """Raise InputError if the column holds something else than numbers, texts, truths and times."""
+    """Raise InputError if the column holds something else than numbers, texts, truths and times, or lists of them."""
+    if is_sequence(field.type):
+        for part in step_fields(field.type):
+            refuse_type(part.with_name(f"{field.name}.{part.name}"), source)
+        return
     kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
     if is_text(kind) or pa.types.is_primitive(kind) or pa.types.is_decimal(kind) or pa.types.is_null(kind):
         return

@@ -174,6 +174,31 @@ class Dataset:
             Dataset(Side(self._store, held, count), self.schema, self.source, self.notes),
         )
 
+    def sequences(
+        self, by: str | Sequence[str], order: str | None = None, keep: Sequence[str] = (), name: str = "steps"
+    ) -> Dataset:
+        """One record for each group of rows: the rows of a group become the steps of a sequence, in memory.
+
+        Arguments:
+            by: the column, or columns, that say which sequence a row belongs to; they stay beside the steps.
+            order: the column by which steps are sorted (equal ones stay in order); it is then left out, since the place
+                of a step says it. None takes rows as they come.
+            keep: columns that are the same in all rows of a sequence and stay beside the steps.
+            name: of the new column, a list of structs of all other columns.
+
+        Raises:
+            InputError: a column is unknown, one of these has missing values, or a kept one varies within a sequence.
+
+        Example:
+            >>> long = Dataset.from_arrow(pa.table({"id": [7, 8, 7], "t": [2, 1, 1], "x": [0.5, 0.1, 0.2]}))
+            >>> long.sequences(by="id", order="t").to_arrow().to_pylist()
+            [{'id': 7, 'steps': [{'x': 0.2}, {'x': 0.5}]}, {'id': 8, 'steps': [{'x': 0.1}]}]
+        """
+        from ensample.data.grouping import grouped
+
+        source = f"{self.source or 'table'}, grouped by {by if isinstance(by, str) else ', '.join(by)}"
+        return Dataset(Memory(grouped(self, by, order, keep, name)), None, source, self.notes)
+
     def with_schema(self, schema: Schema | None) -> Dataset:
         """The same records under another schema."""
         return Dataset(self._store, schema, self.source, self.notes)

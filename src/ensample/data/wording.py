@@ -7,8 +7,12 @@ reproduces the texts that were read is the one.
 
 from __future__ import annotations
 
+import json
+
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from ensample.data.nested import is_sequence, lengths_of, lists_of, steps_of
 
 PLAIN = "g"
 """Whole numbers in a float column without ".0"."""
@@ -49,6 +53,8 @@ def write(values: pa.Array, wording: str | None = None) -> pa.Array:
     not used for that batch, so nothing is ever lost in writing.
     """
     kind = values.type
+    if is_sequence(kind):
+        return json_lists(values)
     if pa.types.is_dictionary(kind):
         return write(values.dictionary_decode(), wording)
     if pa.types.is_floating(kind):
@@ -61,6 +67,38 @@ def write(values: pa.Array, wording: str | None = None) -> pa.Array:
     if pa.types.is_null(kind):
         return pa.nulls(len(values), pa.string())
     return pc.cast(values, pa.string())
+
+
+def json_cells(values: pa.Array, wording: str | None = None) -> pa.Array:
+    """Values as JSON texts, null where missing."""
+    kind = values.type
+    if is_sequence(kind):
+        return json_lists(values)
+    if pa.types.is_boolean(kind):
+        return write(values)
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+        return write(values, wording)
+    texts = write(values, wording).dictionary_encode()  # each distinct text is escaped once
+    levels = [json.dumps(text, ensure_ascii=False) for text in texts.dictionary.to_pylist()]
+    return pa.array(levels, pa.string()).take(texts.indices)
+
+
+def json_lists(values: pa.Array) -> pa.Array:
+    """Lists as JSON texts, null where a whole list is missing.
+
+    Example:
+        >>> json_lists(pa.array([[{"x": 1.5, "y": None}], []])).to_pylist()
+        ['[{"x": 1.5, "y": null}]', '[]']
+    """
+    steps, lengths = steps_of(values), lengths_of(values, -1)
+    parts = [pc.fill_null(json_cells(column), "null") for column in steps.columns]
+    if pa.types.is_struct(values.type.value_type):
+        keys = [json.dumps(name, ensure_ascii=False) + ": " for name in steps.schema.names]
+        members = [pc.binary_join_element_wise(key, part, "") for key, part in zip(keys, parts, strict=True)]
+        inside = pc.binary_join_element_wise(*members, ", ") if len(members) > 1 else members[0]
+        parts = [pc.binary_join_element_wise("{", inside, "}", "")]
+    joined = pc.binary_join(lists_of([parts[0].cast(pa.string())], lengths, pa.list_(pa.string())), ", ")
+    return pc.binary_join_element_wise("[", joined, "]", "")
 
 
 def _write_floats(values: pa.Array, wording: str | None) -> pa.Array:

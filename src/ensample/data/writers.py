@@ -16,9 +16,10 @@ import pyarrow.parquet as pq
 
 from ensample.data import marks
 from ensample.data.cells import is_text
+from ensample.data.nested import is_sequence
 from ensample.data.readers.arrays import LEVELS_SUFFIX, MISSING_SUFFIX, SCHEMA_KEY
 from ensample.data.sources import COMPRESSIONS, compressed, suffixes
-from ensample.data.wording import write
+from ensample.data.wording import json_cells, write
 from ensample.errors import InputError
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def _delimited(delimiter: str) -> Callable[[Dataset, Any], None]:
         return quoted(texts) if is_text(column.type) else texts
 
     def save_delimited(data: Dataset, sink: Any) -> None:
+        _refuse_lists(data)
         names = quoted(pa.array(data.names, pa.string())).to_pylist()
         sink.write((delimiter.join(names) + "\n").encode())
         fields = list(data.arrow_schema)
@@ -85,21 +87,22 @@ def _json_lines(data: Dataset, sink: Any) -> None:
     keys = [json.dumps(field.name, ensure_ascii=False) + ": " for field in fields]
     for batch in data.batches(_ROWS):
         columns = [
-            pc.binary_join_element_wise(key, pc.fill_null(_json_cells(column, marks.wording(field)), "null"), "")
+            pc.binary_join_element_wise(key, pc.fill_null(json_cells(column, marks.wording(field)), "null"), "")
             for key, column, field in zip(keys, batch.columns, fields, strict=True)
         ]
         body = pc.binary_join_element_wise(*columns, ", ") if len(columns) > 1 else columns[0]
         _write_lines(pc.binary_join_element_wise("{", body, "}", ""), sink)
 
 
-def _json_cells(column: pa.Array, wording: str | None) -> pa.Array:
-    if pa.types.is_boolean(column.type):
-        return write(column)
-    if pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
-        return write(column, wording)
-    texts = write(column, wording).dictionary_encode()  # each distinct text is escaped once
-    levels = [json.dumps(text, ensure_ascii=False) for text in texts.dictionary.to_pylist()]
-    return pa.array(levels, pa.string()).take(texts.indices)
+def _refuse_lists(data: Dataset) -> None:
+    lists = [field.name for field in data.arrow_schema if is_sequence(field.type)]
+    if lists:
+        raise InputError(
+            "This format holds one value in a cell.",
+            f"column {lists[0]!r}",
+            "lists",
+            "save as .jsonl, .parquet or .arrow",
+        )
 
 
 def _write_lines(lines: pa.Array, sink: Any) -> None:
@@ -140,6 +143,7 @@ def _arrow_stream(data: Dataset, sink: Any) -> None:
 
 def _npz(data: Dataset, sink: Any) -> None:
     """One array per column; `x.missing` where x has gaps, and the Arrow types, so that reading restores all."""
+    _refuse_lists(data)
     table = data.to_arrow()
     arrays: dict[str, np.ndarray] = {}
     for field, column in zip(table.schema, table.columns, strict=True):

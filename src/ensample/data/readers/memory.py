@@ -14,6 +14,7 @@ import pyarrow as pa
 from ensample.data.cells import is_text
 from ensample.data.dataset import refuse_twins
 from ensample.data.infer import ANYTHING, TEXT_ONLY, Ladder
+from ensample.data.nested import is_sequence
 from ensample.data.readers.arrays import table_of_array, table_of_arrays
 from ensample.data.readers.feed import Feed
 from ensample.errors import InputError
@@ -140,9 +141,11 @@ def _values(column: Any, name: str) -> list[Any]:
 def _objects(values: list[Any], name: str, label: str) -> tuple[pa.Array, list[str]]:
     """Python values as one Arrow column: of their common type, else as text with a note."""
     first = next((j for j, value in enumerate(values) if isinstance(value, _NESTED)), None)
+    if first is not None and (lists := _lists(values)) is not None:
+        return lists, []
     if first is not None:
         raise InputError(
-            "A cell holds one number, text, truth, date or time.",
+            "A cell holds one number, text, truth, date or time, or a list of such values or of dicts of them.",
             f"{label}, column {name!r}, record {first + 1:,}",
             f"a {type(values[first]).__name__}",
             "give each part a column of its own",
@@ -157,6 +160,18 @@ def _objects(values: list[Any], name: str, label: str) -> tuple[pa.Array, list[s
     kinds = sorted({type(value).__name__ for value in kept if value is not None})
     texts = pa.array([None if value is None else str(value) for value in kept], pa.string())
     return texts, [f"column {name!r} mixes {', '.join(kinds)}: read as text"] if len(kinds) > 1 else []
+
+
+def _lists(values: list[Any]) -> pa.Array | None:
+    """Sequences as an Arrow column of lists; None if some value is no list, or lists are of no common type."""
+    kept = [None if not isinstance(value, list | tuple | np.ndarray) and _is_gone(value) else value for value in values]
+    if not all(value is None or isinstance(value, list | tuple | np.ndarray) for value in kept):
+        return None
+    try:
+        made = pa.array([value.tolist() if isinstance(value, np.ndarray) else value for value in kept])
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
+        return None
+    return made if is_sequence(made.type) else None
 
 
 def _is_gone(value: Any) -> bool:
