@@ -147,7 +147,7 @@ def test_samples_have_the_covariances_of_the_model(covariance):
 
 
 def plain_log_prob(model: MixtureDistribution, row: np.ndarray) -> float:
-    """By scipy, from the marginal of each component."""
+    """By scipy, from the marginal of each component: of the cell where the model has that, else the density."""
     own, x = model.components, model.event.values(torch.tensor(np.where(row == ABSENT, 0, row))[None])[0].numpy()
     numbers = model.layout.numbers
     known = [i for i, j in enumerate(numbers) if row[j] != ABSENT]
@@ -157,7 +157,14 @@ def plain_log_prob(model: MixtureDistribution, row: np.ndarray) -> float:
         term = float(own.log_weights[k])
         if known:
             mean, cov = own.means[k].numpy()[known], dense.numpy()[np.ix_(known, known)]
-            term += stats.multivariate_normal(mean, cov).logpdf(x[[numbers[i] for i in known]])
+            if model.measure == "cells":
+                ends = (model.event.values(torch.tensor(row)[None], u)[0].numpy() for u in (-0.5, 0.5))
+                below, upto = (
+                    stats.norm(mean, cov.diagonal() ** 0.5).cdf(x[[numbers[i] for i in known]]) for x in ends
+                )
+                term += np.log(upto - below).sum()
+            else:
+                term += stats.multivariate_normal(mean, cov).logpdf(x[[numbers[i] for i in known]])
         term += sum(float(own.tables[j][k, row[j]]) for j in model.layout.classes if row[j] != ABSENT)
         total.append(term)
     return float(np.logaddexp.reduce(total))

@@ -127,6 +127,15 @@ class Intervals(Protocol):
 
 
 @runtime_checkable
+class Resolves(Protocol):
+    """A density that knows how fine cells are against it."""
+
+    def cell_width(self, batch: Batch) -> Tensor:
+        """Width of the widest known cell of each row [rows], in standard deviations of the density there, at least."""
+        ...
+
+
+@runtime_checkable
 class HasGraph(Protocol):
     """Learns which fields depend on which."""
 

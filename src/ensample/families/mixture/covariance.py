@@ -34,10 +34,15 @@ _NOTHING = 1e-10
 
 
 class Covariance(ABC):
-    """Abstract: how moments become covariances. `isotropic` structures are not free to rescale single coordinates."""
+    """Abstract: how moments become covariances.
+
+    `isotropic` structures are not free to rescale single coordinates; in `independent` ones coordinates are independent
+    within a component.
+    """
 
     form: ClassVar[Form]
     isotropic: ClassVar[bool] = False
+    independent: ClassVar[bool] = False
 
     @abstractmethod
     def pool(self, moments: Moments, means: Tensor, before: Tensor, ridge: Tensor) -> Tensor:
@@ -109,6 +114,7 @@ class Diagonal(Covariance):
     """Coordinates are independent within a component."""
 
     form = Axis()
+    independent = True
 
     def pool(self, moments: Moments, means: Tensor, before: Tensor, ridge: Tensor) -> Tensor:
         """`E[x^2] - m^2` of each coordinate."""

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from ensample.events import Batch, Continuous, Discrete, Limit
-from ensample.families.mixture.components import joint_log_density
 from ensample.families.mixture.truncated import Cut
 
 if TYPE_CHECKING:
@@ -36,10 +35,11 @@ class Evidence:
         self.unknown = torch.tensor(free, dtype=torch.int64)
         self.columns = [numbers[i] for i in free]
         self.limited = sum(j in self.bounds for j in self.columns)
-        self.x = layout.event.values(joint.cells, joint.offset)[:, numbers][:, self.known]
+        values = layout.event.values(joint.cells, joint.offset)
+        self.x = values[:, numbers][:, self.known]
         self.slopes, self.rest = form.regression(own.covariances, self.known, self.unknown)
         codes = {j: joint.cells[:, j] for j in layout.classes if self.mask[j]}
-        self.logits = joint_log_density(model.structure, own, self.x, self.known, codes).clone()
+        self.logits = model.log_known(joint, values, self.known, codes).clone()
         self.classes: dict[int, Tensor] = {}
         self._order_limits()
         self._weigh_limits()

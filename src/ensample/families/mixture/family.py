@@ -11,6 +11,7 @@ from torch import Tensor
 from ensample.errors import InputError
 from ensample.events import Batch, Mixed
 from ensample.families.base import Distribution, Statistics, at_least
+from ensample.families.mixture.cells import mixture_of
 from ensample.families.mixture.components import (
     Components,
     Layout,
@@ -104,7 +105,7 @@ class Mixture:
     def update(self, current: MixtureDistribution, statistics: Statistics) -> MixtureDistribution:
         """The M step."""
         components = most_likely(current.structure, current.components, statistics, self.smoothing, self.ridge)
-        return MixtureDistribution(current.event, current.given, current.structure, components)
+        return mixture_of(current.event, current.given, current.structure, components)
 
     def log_prior(self, current: MixtureDistribution) -> float:
         """Log prior of the class probabilities: EM raises the log-likelihood plus this."""
@@ -122,14 +123,14 @@ class Mixture:
             {j: arrays[f"table.{j}"] for j in columns},
             {j: arrays[f"share.{j}"] for j in columns},
         )
-        return MixtureDistribution(event, given, structure_named(self.covariance), components)
+        return mixture_of(event, given, structure_named(self.covariance), components)
 
     def _begin(self, sample: Records, k: int, seed: int) -> MixtureDistribution:
         structure, layout = structure_named(self.covariance), Layout.of(sample.event, sample.given)
         generator = torch.Generator().manual_seed(seed)
         joint = layout.join(sample.batch())
         components = starting_components(structure, layout, joint, k, self.smoothing, self.ridge, generator)
-        return MixtureDistribution(sample.event, sample.given, structure, components)
+        return mixture_of(sample.event, sample.given, structure, components)
 
     def _chosen(self, sample: Records, seed: int) -> MixtureDistribution:
         learn, held = sample.split(0.2, seed)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from functools import cached_property
+from typing import ClassVar, Literal
 
 import torch
 from torch import Generator, Tensor
@@ -26,7 +27,7 @@ class MixtureDistribution(Distribution):
     Over given and modelled spans jointly; with given fields, `p(x | given) = p(x, given) / p(given)`.
     """
 
-    measure: ClassVar = "density"
+    measure: ClassVar[Literal["cells", "density"]] = "density"
     guarantees: ClassVar[dict[str, Guarantee]] = {"sample": "exact", "log_prob": "exact", "draw": "exact"}
 
     def __init__(self, event: Mixed, given: Mixed | None, structure: Covariance, components: Components) -> None:
@@ -55,17 +56,42 @@ class MixtureDistribution(Distribution):
         total = values.new_empty(len(values), len(self.components))
         numbers = self.layout.numbers
         for rows, mask in by_pattern(joint.mask):
-            known = [i for i, j in enumerate(numbers) if mask[j]]
-            at = torch.tensor([numbers[i] for i in known], dtype=torch.int64)
+            known = torch.tensor([i for i, j in enumerate(numbers) if mask[j]], dtype=torch.int64)
             codes = {j: joint.cells[rows, j] for j in self.layout.classes if mask[j]}
-            total[rows] = joint_log_density(
-                self.structure,
-                self.components,
-                values[rows[:, None], at],
-                torch.tensor(known, dtype=torch.int64),
-                codes,
-            )
+            total[rows] = self.log_known(joint.take(rows), values[rows], known, codes)
         return total
+
+    def log_known(self, joint: Batch, values: Tensor, known: Tensor, codes: dict[int, Tensor]) -> Tensor:
+        """Log of `weight * p(known coordinates)` [rows, k] of rows of one pattern.
+
+        `known` are positions among the numbers, `codes` the known classes by column.
+        """
+        at = torch.tensor([self.layout.numbers[i] for i in known.tolist()], dtype=torch.int64)
+        return joint_log_density(self.structure, self.components, values[:, at], known, codes)
+
+    def cell_width(self, batch: Batch) -> Tensor:
+        """Width of the widest known cell of each row [rows], in standard deviations of the narrowest component.
+
+        The deviation is that of a number given all others, so that no section of the density is narrower.
+        """
+        joint, numbers = self.layout.join(batch), self.layout.numbers
+        if not numbers:
+            return torch.zeros(len(batch), dtype=torch.float64)
+        slopes = [
+            self.layout.event.spans[j].event.lattice.log_slope(joint.cells[:, j])  # type: ignore[union-attr]
+            for j in numbers
+        ]
+        width = torch.stack(slopes, 1).exp() / self._narrowest
+        return torch.where(joint.mask[:, numbers], width, 0.0).amax(1)
+
+    @cached_property
+    def _narrowest(self) -> Tensor:
+        """Smallest conditional standard deviation [d] of each number among the components."""
+        covariances = self.components.covariances
+        if self.structure.independent:
+            return covariances.sqrt().amin(0)
+        precision = torch.cholesky_inverse(torch.linalg.cholesky(covariances))
+        return self.structure.form.diagonal(precision).rsqrt().amin(0)
 
     def sample(self, n: int, generator: Generator, cond: Batch | None = None) -> Batch:
         """N new records; with `cond` one for each of its rows."""
