@@ -40,17 +40,22 @@ COLUMNS = {
 }
 HEAD = """# Leaderboard
 
-Every family of ensample with its default options, and rivals, on three real tables. Each learned from the same training rows and made
-10,000 records, which were judged against held-out rows by the same measures (see [Judging](judging.md)). Families of ensample had a budget
-of {budget} on one thread; rivals had the time that they take. Sorted by *told apart*.
+Every family of ensample with its default options, and rivals, on three real tables. Each learned from the same
+training rows and made 10,000 records, which were judged against held-out rows by the same measures (see
+[Judging](judging.md)). Families of ensample had a budget of {budget} on one thread; rivals had the time that they take.
+Sorted by *told apart*.
 
 - *bits a row*: log2 loss of held-out rows, lower is better; rivals have none that could be compared.
-- *told apart*: AUC of a boosted classifier between real and made rows, 0.5 is best; *with relations*: with sums, differences and ratios of columns beside them.
-- *trends*: agreement of the dependence of all pairs of columns; *coverage*: share of real rows with a made neighbour; 1 is best.
+- *told apart*: AUC of a boosted classifier between real and made rows, 0.5 is best; *with relations*: with sums,
+  differences and ratios of columns beside them.
+- *trends*: agreement of the dependence of all pairs of columns; *coverage*: share of real rows with a made neighbour; 1
+  is best.
 - *useful*: what a predictor that learned from made rows reaches on real ones, as a share of what real rows give.
-- *copied*: share of made rows nearer to a training row than to a held-out one, 0.5 is best; the training rows themselves stand first.
+- *copied*: share of made rows nearer to a training row than to a held-out one, 0.5 is best; the training rows
+  themselves stand first.
 
-`python bench/leaderboard.py adult --families all --budget 30s` measures a table again. Times are from a shared machine: read them as orders of magnitude.
+`python bench/leaderboard.py adult --families all --budget 30s` measures a table again. Times are from a shared machine:
+read them as orders of magnitude.
 """
 
 
