@@ -41,7 +41,7 @@ def categorical(data, implementation: str, iterations: int):
 def main() -> None:
     data, iterations = np.load(sys.argv[1]), int(sys.argv[2])
     found = {}
-    for implementation in ("scaling", "log"):
+    for implementation in sys.argv[3:]:
         model = (gaussian if "means" in data else categorical)(data, implementation, iterations)
         model.startprob_, model.transmat_ = data["start"], data["transitions"]
         began = time.perf_counter()

@@ -86,7 +86,9 @@ class LengthLaw:
     def _probabilities(self, lengths: Tensor) -> Tensor:
         met = self.counts.nonzero()[:, 0]
         shares, rate = self.counts[met] / self.counts.sum(), self.rate
-        whole = (1.0 + rate - rate ** (met + 1.0)) / (1.0 - rate)  # of rate^|length - l| over lengths from 0
+        whole = (1.0 + rate - rate ** (met.to(torch.float64) + 1.0)) / (
+            1.0 - rate
+        )  # of rate^|length - l| over lengths from 0
         distance = (lengths[:, None] - met).abs().to(torch.float64)
         kernel = (rate**distance / whole) @ shares
         histogram = torch.zeros(len(lengths), dtype=torch.float64)
