@@ -85,6 +85,8 @@ def type_from_text(text: str) -> pa.DataType:
         return pa.binary(int(found[1]))
     if found := re.fullmatch(r"(large_)?list<\w+: (.+)>", text):
         return (pa.large_list if found[1] else pa.list_)(type_from_text(found[2]))
+    if found := re.fullmatch(r"fixed_size_list<\w+: (.+)>\[(\d+)\]", text):
+        return pa.list_(type_from_text(found[1]), int(found[2]))
     if found := re.fullmatch(r"struct<(.+)>", text):
         parts = [part.partition(": ") for part in _split(found[1])]
         return pa.struct([(name, type_from_text(kind)) for name, _, kind in parts])
