@@ -16,6 +16,7 @@ from ensample.families.markov.family import Markov
 from ensample.families.mixture.family import Mixture
 from ensample.families.resample import Resample
 from ensample.families.trees.family import Trees
+from ensample.families.vae.family import Vae
 
 TABLE: dict[str, type[Family]] = {
     family.name: family
@@ -32,6 +33,7 @@ TABLE: dict[str, type[Family]] = {
         Gan,
         Flow,
         Field,
+        Vae,
         PerClass,
         Blend,
         Ensemble,
@@ -57,4 +59,5 @@ __all__ = [
     "PerClass",
     "Resample",
     "Trees",
+    "Vae",
 ]

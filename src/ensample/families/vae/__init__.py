@@ -1,0 +1,5 @@
+"""Variational autoencoders."""
+
+from ensample.families.vae.family import Vae
+
+__all__ = ["Vae"]
