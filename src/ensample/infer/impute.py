@@ -145,7 +145,7 @@ def _from_draws(
 def _draws(drawn: Tensor, rows: int) -> Tensor:
     """`AVERAGED` draws of each row, or of each step of ragged rows, side by side: [rows or steps, draws, spans]."""
     steps = drawn.shape[1] if drawn.ndim == 3 else 1
-    return drawn.reshape(rows, AVERAGED, steps, drawn.shape[-1]).transpose(1, 2).flatten(0, 1)
+    return drawn.reshape(rows, AVERAGED, steps, drawn.shape[-1]).transpose(1, 2).flatten(0, 1).contiguous()
 
 
 def _centred(event: Mixed, cells: Tensor, known: Tensor, how: str) -> tuple[Tensor, Tensor]:
