@@ -16,12 +16,14 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-STEPS = 4
-"""Blocks of rows that a staircase is multiplied in."""
+FINEST, LARGE = 4, 20_000
+"""A matrix is multiplied in at most FINEST blocks of outputs, of at least LARGE weights each."""
 
 
 class Staircase(nn.Module):
-    """`y = W x + b` where output o sees the first `reach[o]` inputs alone. Build it inside `nets.random.seeded`.
+    """Weights of `y = W x + b` where output o sees the first `reach[o]` inputs alone.
+
+    Build it inside `nets.random.seeded`.
 
     Arguments:
         inputs: columns of W.
@@ -38,50 +40,74 @@ class Staircase(nn.Module):
         self.weight, self.bias = nn.Parameter(weight), nn.Parameter(torch.zeros(len(reach), 1))
         self.register_buffer("mask", mask.to(torch.float32), persistent=False)
         self.full = bool(mask.all())
-        self.blocks = _blocks(reach.tolist(), 1 if self.full else STEPS)
+        steps = 1 if self.full else min(FINEST, max(1, mask.numel() // LARGE))
+        edges = sorted({round(len(reach) * i / steps) for i in range(steps + 1)})
+        self.blocks = [(start, end, int(reach[end - 1])) for start, end in itertools.pairwise(edges)]
+        """First output, end, and inputs seen of each block of outputs."""
 
     def masked(self) -> Tensor:
         """W, 0 above the stairs."""
         return self.weight if self.full else self.weight * self.mask
 
-    def forward(self, x: Tensor) -> Tensor:
-        """[inputs, rows] -> [outputs, rows]."""
-        if self.full:
-            return torch.addmm(self.bias, self.weight, x)
-        out: Tensor = _Product.apply(self.masked(), self.bias, x, self.blocks)  # type: ignore[no-untyped-call]
-        return out
+
+def _product(weight: Tensor, bias: Tensor, x: Tensor, blocks: Sequence[tuple[int, int, int]]) -> Tensor:
+    """`W x + b`, leaving out what lies above the stairs."""
+    if len(blocks) == 1:
+        return torch.addmm(bias, weight, x)
+    out = x.new_empty(len(weight), x.shape[1])
+    for start, end, seen in blocks:
+        torch.addmm(bias[start:end], weight[start:end, :seen], x[:seen], out=out[start:end])
+    return out
 
 
-def _blocks(reach: list[int], steps: int) -> tuple[tuple[int, int, int], ...]:
-    """(first output, end, inputs seen) of each block of outputs."""
-    edges = sorted({round(len(reach) * i / steps) for i in range(steps + 1)})
-    return tuple((start, end, reach[end - 1]) for start, end in itertools.pairwise(edges))
+def _back(weight: Tensor, x: Tensor, g: Tensor, blocks: Sequence[tuple[int, int, int]]) -> tuple[Tensor, Tensor]:
+    """Gradients of W and of x from that of `W x + b`."""
+    if len(blocks) == 1:
+        return g @ x.t(), weight.t() @ g
+    of_weight, of_x = torch.zeros_like(weight), torch.zeros_like(x)
+    for start, end, seen in blocks:
+        torch.mm(g[start:end], x[:seen].t(), out=of_weight[start:end, :seen])
+        of_x[:seen].addmm_(weight[start:end, :seen].t(), g[start:end])
+    return of_weight, of_x
 
 
-class _Product(torch.autograd.Function):
-    """The product of a staircase and a matrix, block by block."""
+class _Network(torch.autograd.Function):
+    """All layers of a conditioner at once: backward by hand costs a fraction of a graph of small nodes."""
 
     @staticmethod
-    def forward(ctx: Any, weight: Tensor, bias: Tensor, x: Tensor, blocks: tuple[tuple[int, int, int], ...]) -> Tensor:
-        ctx.save_for_backward(weight, x)
-        ctx.blocks = blocks
-        out = x.new_empty(len(weight), x.shape[1])
-        for start, end, seen in blocks:
-            torch.addmm(bias[start:end], weight[start:end, :seen], x[:seen], out=out[start:end])
-        return out
+    def forward(ctx: Any, net: Conditioner, drops: list[Tensor], first: Tensor, *flat: Tensor) -> Tensor:
+        layers = [*net.stairs()]
+        weights = [layer.masked() for layer in layers]
+        inputs, before = [first], []
+        for i, (layer, weight) in enumerate(zip(layers[:-1], weights[:-1], strict=True)):
+            before.append(_product(weight, layer.bias, inputs[-1], layer.blocks))
+            new = F.silu(before[-1])
+            if drops:
+                new *= drops[i]
+            inputs.append(new if i == 0 else new.add_(inputs[-1]))
+        ctx.layers, ctx.sizes = layers, (len(drops), len(inputs), len(before))
+        ctx.save_for_backward(*drops, *inputs, *before, *weights)
+        return _product(weights[-1], layers[-1].bias, inputs[-1], layers[-1].blocks)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
-        weight, x = ctx.saved_tensors
-        d_weight, d_x = torch.zeros_like(weight), None
-        if ctx.needs_input_grad[2]:
-            d_x = torch.zeros_like(x)
-        for start, end, seen in ctx.blocks:
-            d_weight[start:end, :seen] = g[start:end] @ x[:seen].t()
-            if d_x is not None:
-                d_x[:seen].addmm_(weight[start:end, :seen].t(), g[start:end])
-        return d_weight, g.sum(1, keepdim=True), d_x, None
+    def backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:
+        saved, parts = list(ctx.saved_tensors), []
+        for size in ctx.sizes:
+            parts.append(saved[:size])
+            saved = saved[size:]
+        drops, inputs, before = parts
+        gradients: list[Tensor] = []
+        through: Tensor | None = None  # what the residual connection passes on
+        for i in reversed(range(len(ctx.layers))):
+            layer = ctx.layers[i]
+            of_weight, of_input = _back(saved[i], inputs[i], g, layer.blocks)
+            gradients[:0] = [of_weight if layer.full else of_weight.mul_(layer.mask), g.sum(1, keepdim=True)]
+            if i == 0:
+                return None, None, of_input, *gradients
+            through = of_input if through is None else of_input.add_(through)
+            g = torch.ops.aten.silu_backward(through * drops[i - 1] if drops else through, before[i - 1])
+        raise AssertionError("a conditioner has layers")
 
 
 class Conditioner(nn.Module):
@@ -106,7 +132,7 @@ class Conditioner(nn.Module):
         self.units, self.outputs = units, outputs
         self.layers = nn.ModuleList(Staircase(inputs, reach) for inputs, reach in reaches[:-1])
         self.last = Staircase(*reaches[-1], scale=0.1)
-        self.drop = nn.Dropout(dropout)
+        self.dropout = dropout
 
     @classmethod
     def whole(
@@ -140,12 +166,18 @@ class Conditioner(nn.Module):
     def forward(self, x: Tensor, context: Tensor) -> Tensor:
         """[inputs, rows] and [context, rows] -> [outputs, rows]."""
         x = x.clamp(-self.FAR, self.FAR)
-        h = torch.cat([context, x]) if len(context) else x
-        for i, layer in enumerate(self.layers):
-            new = self.drop(F.silu(layer(h)))
-            h = new if i == 0 else h + new
-        out: Tensor = self.last(h)
+        drops = []
+        if self.training and self.dropout:
+            shape = (len(self.stairs()[0].bias), x.shape[1])
+            drops = [F.dropout(torch.ones(shape), self.dropout) for _ in self.layers]
+        weights = [p for layer in self.stairs() for p in (layer.weight, layer.bias)]
+        first = torch.cat([context, x]) if len(context) else x
+        out: Tensor = _Network.apply(self, drops, first, *weights)  # type: ignore[no-untyped-call]
         return out
+
+    def stairs(self) -> list[Staircase]:
+        """All layers, the last one included."""
+        return [layer for layer in (*self.layers, self.last) if isinstance(layer, Staircase)]
 
     def stepper(self, context: Tensor) -> Stepper:
         """The same outputs of a causal network, position by position."""
@@ -157,8 +189,7 @@ class Stepper:
 
     def __init__(self, net: Conditioner, context: Tensor) -> None:
         rows = context.shape[1]
-        layers = [layer for layer in (*net.layers, net.last) if isinstance(layer, Staircase)]
-        self.layers = [(layer.masked(), layer.bias) for layer in layers]
+        self.layers = [(layer.masked(), layer.bias) for layer in net.stairs()]
         self.units, self.ends = net.units, [0, *itertools.accumulate(net.outputs)]
         sizes = [self.layers[0][0].shape[1]] + [len(weight) for weight, _ in self.layers[:-1]]
         self.known = [_Rows(size, rows) for size in sizes]

@@ -51,47 +51,61 @@ def compose(plan: Plan, generator: Generator) -> Composed:
     """The whole flow, freshly initialised."""
     parts: list[Transform] = []
     with seeded(generator):
-        for order in orders(plan):
-            parts += [*NORMS[plan.norm](plan), *TRANSFORMS[plan.transform](plan, order)]
+        for i in range(plan.layers):
+            parts += [*NORMS[plan.norm](plan), *TRANSFORMS[plan.transform](plan, ORDERS[plan.permute](plan.dims, i))]
     return Composed(parts)
 
 
-def orders(plan: Plan) -> list[Tensor]:
-    """An order of the coordinates for each layer: as they come and reversed in turn, or at random."""
-    forth = torch.arange(plan.dims)
-    if plan.permute == "random":
-        return [torch.rand(plan.dims).argsort() for _ in range(plan.layers)]
-    return [forth if i % 2 == 0 else forth.flip(0) for i in range(plan.layers)]
+@dataclass(frozen=True)
+class Order:
+    """Coordinates from first to last for autoregressive maps, and which of them a coupling keeps and moves."""
+
+    order: Tensor
+    kept: Tensor
+    moved: Tensor
 
 
-def coupling(plan: Plan, order: Tensor, scalar: Scalar) -> Transform:
+def in_turn(dims: int, layer: int) -> Order:
+    """As they come and backwards in turn; couplings keep every other coordinate, the others next time."""
+    forth = torch.arange(dims)
+    halves = (forth[1::2], forth[::2])
+    kept, moved = halves if layer % 2 == 0 or dims == 1 else halves[::-1]
+    return Order(forth if layer % 2 == 0 else forth.flip(0), kept, moved)
+
+
+def at_random(dims: int, layer: int) -> Order:
+    """A random order; couplings keep the first half of it."""
+    order = torch.rand(dims).argsort()
+    return Order(order, order[: dims // 2], order[dims // 2 :])
+
+
+def coupling(plan: Plan, order: Order, scalar: Scalar) -> Transform:
     """A coupling of a map of single numbers."""
-    kept = plan.dims // 2
-    outputs = (plan.dims - kept) * scalar.each
-    net = Conditioner.whole(kept, outputs, plan.context, **plan.sizes)
-    return Coupling(scalar, order, net)
+    net = Conditioner.whole(len(order.kept), len(order.moved) * scalar.each, plan.context, **plan.sizes)
+    return Coupling(scalar, torch.cat([order.kept, order.moved]), len(order.kept), net)
 
 
-def autoregressive(plan: Plan, order: Tensor, scalar: Scalar) -> Transform:
+def autoregressive(plan: Plan, order: Order, scalar: Scalar) -> Transform:
     """An autoregressive transform of a map of single numbers."""
     net = Conditioner.causal([1] * plan.dims, [scalar.each] * plan.dims, plan.context, **plan.sizes)
-    return Autoregressive(scalar, order, net)
+    return Autoregressive(scalar, order.order, net)
 
 
-def mixed(plan: Plan, order: Tensor, transform: Transform) -> list[Transform]:
+def mixed(plan: Plan, order: Order, transform: Transform) -> list[Transform]:
     """A linear map before the transform, where it is asked for."""
-    return [Mixing(order), transform] if plan.mixing else [transform]
+    return [Mixing(order.order), transform] if plan.mixing else [transform]
 
 
-Step = Callable[[Plan, Tensor], list[Transform]]
+Step = Callable[[Plan, Order], list[Transform]]
 TRANSFORMS: dict[str, Step] = {
     "realnvp": lambda plan, order: mixed(plan, order, coupling(plan, order, Affine())),
-    "glow": lambda plan, order: [ActNorm(plan.dims), Mixing(order), coupling(plan, order, Affine())],
+    "glow": lambda plan, order: [ActNorm(plan.dims), Mixing(order.order), coupling(plan, order, Affine())],
     "maf": lambda plan, order: mixed(plan, order, autoregressive(plan, order, Affine())),
     "iaf": lambda plan, order: mixed(plan, order, Inverted(autoregressive(plan, order, Affine()))),
     "spline-coupling": lambda plan, order: mixed(plan, order, coupling(plan, order, plan.spline)),
     "spline-autoregressive": lambda plan, order: mixed(plan, order, autoregressive(plan, order, plan.spline)),
 }
+ORDERS: dict[str, Callable[[int, int], Order]] = {"reverse": in_turn, "random": at_random}
 NORMS: dict[str, Callable[[Plan], list[Transform]]] = {
     "none": lambda plan: [],
     "act": lambda plan: [ActNorm(plan.dims)],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ensample.families.flow.transforms.base import Transform, only
+from ensample.families.flow.transforms.base import Transform, only, reordered
 from ensample.families.flow.transforms.scalar import Scalar
 from ensample.nets.staircase import Conditioner
 
@@ -32,11 +32,11 @@ class Autoregressive(Transform):
     def forward(self, x: Tensor, exists: Tensor | None, context: Tensor) -> tuple[Tensor, Tensor]:
         """One pass of the network."""
         back = self.order.argsort()
-        x = x[self.order]
+        x = reordered(x, self.order, back)
         y, log_slope = self.scalar.forward(x, self.net(x, context).view(len(x), self.scalar.each, -1))
         if exists is not None:
             y, log_slope = only(y, exists[self.order]), only(log_slope, exists[self.order])
-        return y[back], log_slope.sum(0)
+        return reordered(y, back, self.order), log_slope.sum(0)
 
     def inverse(self, y: Tensor, exists: Tensor | None, context: Tensor) -> tuple[Tensor, Tensor]:
         """Dims steps, each a few rows of the network's matrices."""

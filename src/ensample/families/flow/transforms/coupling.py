@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ensample.families.flow.transforms.base import Transform, only
+from ensample.families.flow.transforms.base import Transform, only, reordered
 from ensample.families.flow.transforms.scalar import Scalar
 from ensample.nets.staircase import Conditioner
 
@@ -15,25 +15,26 @@ class Coupling(Transform):
 
     Arguments:
         scalar: f.
-        order: [dims] int64; the first half of it is kept. A single coordinate moves, by the context alone.
+        order: [dims] int64; the first `keeps` of it are kept, the rest moves.
+        keeps: may be 0: then all move by the context alone.
         net: a conditioner from the kept to the moved.
     """
 
     order: Tensor
 
-    def __init__(self, scalar: Scalar, order: Tensor, net: Conditioner) -> None:
+    def __init__(self, scalar: Scalar, order: Tensor, keeps: int, net: Conditioner) -> None:
         super().__init__()
-        self.scalar, self.net, self.keeps = scalar, net, len(order) // 2
+        self.scalar, self.net, self.keeps = scalar, net, keeps
         self.register_buffer("order", order)
 
     def forward(self, x: Tensor, exists: Tensor | None, context: Tensor) -> tuple[Tensor, Tensor]:
         """One pass of the network."""
-        kept, moved = x[self.order].tensor_split([self.keeps])
+        kept, moved = reordered(x, self.order, self.order.argsort()).tensor_split([self.keeps])
         return self._joined(kept, *self.scalar.forward(moved, self._theta(kept, context)), exists)
 
     def inverse(self, y: Tensor, exists: Tensor | None, context: Tensor) -> tuple[Tensor, Tensor]:
         """One pass of the network."""
-        kept, moved = y[self.order].tensor_split([self.keeps])
+        kept, moved = reordered(y, self.order, self.order.argsort()).tensor_split([self.keeps])
         return self._joined(kept, *self.scalar.inverse(moved, self._theta(kept, context)), exists)
 
     def _theta(self, kept: Tensor, context: Tensor) -> Tensor:
@@ -42,5 +43,5 @@ class Coupling(Transform):
 
     def _joined(self, kept: Tensor, moved: Tensor, log_slope: Tensor, exists: Tensor | None) -> tuple[Tensor, Tensor]:
         there = None if exists is None else exists[self.order[self.keeps :]]
-        out = torch.cat([kept, only(moved, there)])[self.order.argsort()]
+        out = reordered(torch.cat([kept, only(moved, there)]), self.order.argsort(), self.order)
         return out, only(log_slope, there).sum(0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ensample.families.flow.transforms.base import Transform, only
+from ensample.families.flow.transforms.base import Transform, only, reordered
 
 
 class Mixing(Transform):
@@ -34,10 +34,11 @@ class Mixing(Transform):
     def forward(self, x: Tensor, exists: Tensor | None, context: Tensor) -> tuple[Tensor, Tensor]:
         """Two products; what does not exist is taken out between them."""
         there = None if exists is None else exists[self.order]
-        x = x[self.order]
+        back = self.order.argsort()
+        x = reordered(x, self.order, back)
         t = only(self._triangle(self.upper).t() @ x + self.log_diagonal.exp() * x, there)
         y = only(t + self._triangle(self.lower) @ t, there)
-        return y[self.order.argsort()], self._log_det(x, there)
+        return reordered(y, back, self.order), self._log_det(x, there)
 
     def inverse(self, y: Tensor, exists: Tensor | None, context: Tensor) -> tuple[Tensor, Tensor]:
         """Two triangular solves: by substitution where rows have different coordinates."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
+import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from ensample.nets.spline import inverse_spline, parameters, spline
 
@@ -39,17 +42,35 @@ class Affine:
 
     def forward(self, x: Tensor, theta: Tensor) -> tuple[Tensor, Tensor]:
         """Scale and shift."""
-        a = self._log_scale(theta)
-        return x * a.exp() + theta[:, 1], a
+        out: tuple[Tensor, Tensor] = _Affine.apply(x, theta, self.most)  # type: ignore[no-untyped-call]
+        return out
 
     def inverse(self, y: Tensor, theta: Tensor) -> tuple[Tensor, Tensor]:
         """Shift and scale back."""
-        a = self._log_scale(theta)
+        a = theta[:, 0] / (1 + theta[:, 0].abs() / self.most)
         return (y - theta[:, 1]) * (-a).exp(), -a
 
-    def _log_scale(self, theta: Tensor) -> Tensor:
-        raw = theta[:, 0]
-        return raw / (1 + raw.abs() / self.most)
+
+class _Affine(torch.autograd.Function):
+    """Forward and backward in as few passes over the rows as can be."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, theta: Tensor, most: float) -> tuple[Tensor, Tensor]:
+        shrink = theta[:, 0].abs().mul_(1 / most).add_(1).reciprocal_()
+        a = theta[:, 0] * shrink
+        scale = torch.exp2(a * math.log2(math.e))
+        ctx.save_for_backward(x, scale, shrink)
+        return torch.addcmul(theta[:, 1], x, scale), a
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, of_y: Tensor, of_log: Tensor) -> tuple[Tensor | None, ...]:
+        x, scale, shrink = ctx.saved_tensors
+        of_x = of_y * scale
+        grad = x.new_empty(len(x), 2, x.shape[1])
+        torch.mul(torch.addcmul(of_log, of_x, x), shrink.square(), out=grad[:, 0])
+        grad[:, 1] = of_y
+        return of_x, grad, None
 
 
 @dataclass(frozen=True)
