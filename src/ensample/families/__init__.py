@@ -7,7 +7,8 @@ from ensample.families.base import Family
 from ensample.families.bayesnet.family import BayesNet
 from ensample.families.boosted.family import Boosted
 from ensample.families.circuit.family import Circuit
-from ensample.families.compose import Blend, Ensemble, PerClass
+from ensample.families.compose import Blend, Ensemble, Latent, PerClass
+from ensample.families.energy.rbm import Boltzmann
 from ensample.families.field.family import Field
 from ensample.families.flow.family import Flow
 from ensample.families.gan.family import Gan
@@ -33,10 +34,12 @@ TABLE: dict[str, type[Family]] = {
         Gan,
         Flow,
         Field,
+        Boltzmann,
         Vae,
         PerClass,
         Blend,
         Ensemble,
+        Latent,
     )
 }
 """Every family by its public name."""
@@ -46,6 +49,7 @@ __all__ = [
     "Autoregressive",
     "BayesNet",
     "Blend",
+    "Boltzmann",
     "Boosted",
     "Circuit",
     "Ensemble",
@@ -54,6 +58,7 @@ __all__ = [
     "Flow",
     "Gan",
     "Independent",
+    "Latent",
     "Markov",
     "Mixture",
     "PerClass",

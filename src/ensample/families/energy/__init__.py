@@ -1,0 +1,5 @@
+"""Energy-based models: restricted Boltzmann machines over mixed tables, deep energies over numbers."""
+
+from ensample.families.energy.rbm import Boltzmann
+
+__all__ = ["Boltzmann"]
