@@ -102,7 +102,7 @@ class Case:
 
     @property
     def id(self) -> str:
-        return "-".join([self.name, *(f"{k}={v}" for k, v in self.options.items())])
+        return "-".join([self.name, *(f"{k}={getattr(v, 'name', v)}" for k, v in self.options.items())])
 
     def family(self, **changed: Any) -> Any:
         return TABLE[self.name](**{**self.options, **changed})
