@@ -95,7 +95,7 @@ MUTANTS = [
     Mutant("train/gradients.py", "generator.manual_seed(_mixed(self.seed, facts.step, facts.setbacks))", "pass", TRAIN),
     Mutant("train/guards.py", "mean > self.mean + jump", "mean > 1e30", TRAIN),
     Mutant("train/checkpoint.py", "self.facts = Facts(**facts)", "self.facts = Facts(facts['step'])", RESUME),
-    Mutant("train/machine.py", "torch.set_num_threads(before)", "pass", TRAIN),
+    Mutant("nets/machine.py", "torch.set_num_threads(before)", "pass", TRAIN),
     Mutant("train/summaries.py", "abs(objective - before) < family.tolerance", "False", SUMMARIES),
     Mutant("train/summaries.py", "total += family.log_prior(current)", "pass", MIXTURE),
     Mutant("train/summaries.py", "parts[len(self.prepared) :]", "parts", SUMMARIES),

@@ -7,9 +7,9 @@ import math
 import pytest
 import torch
 
+from ensample.nets.machine import careful_products, machine, threads_for
 from ensample.train.average import Average
 from ensample.train.guards import Guard
-from ensample.train.machine import careful_products, machine, threads_for
 
 
 def test_average_is_the_exponential_one_after_its_youth():

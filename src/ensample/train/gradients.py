@@ -24,11 +24,11 @@ from ensample.events import Batch
 from ensample.families.base import Distribution, GradientFamily, Player
 from ensample.families.training import Training
 from ensample.kinds.records import Records
+from ensample.nets.machine import careful_products, machine, threads_for
 from ensample.nets.random import seeded
 from ensample.run import Progress, Run
 from ensample.train.checkpoint import Learner
 from ensample.train.guards import LOWER, SETBACKS, gave_up
-from ensample.train.machine import careful_products, machine, threads_for
 from ensample.train.optimisers import shrink
 from ensample.train.schedule import factor
 from ensample.train.warm import warm_module

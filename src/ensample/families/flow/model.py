@@ -14,7 +14,7 @@ from ensample.families.base import Distribution, Guarantee
 from ensample.families.flow.classes import Classes, indicators
 from ensample.families.flow.transforms.base import Composed
 from ensample.families.layout import Layout, given_flat
-from ensample.train.machine import careful_products
+from ensample.nets.machine import careful_products
 
 BLOCK = 512
 """Rows of one pass of `log_prob`: always the same, so that a row's result does not depend on its company."""

@@ -15,14 +15,12 @@ from ensample.families.base import Distribution, Guarantee
 from ensample.families.layout import Layout, given_flat
 from ensample.families.vae.latents import Latents
 from ensample.nets.emissions import Emission
-from ensample.train.machine import careful_products
+from ensample.nets.machine import careful_products
 
 BLOCK = 64
 """Rows of one pass of an estimate: always the same, so that a row's result does not depend on its company."""
 SETS = 8
 """Independent sets of points behind an estimate; their spread gives its interval."""
-PRIOR_SHARE = 8
-"""One point in this many is drawn from the prior, wherever the encoder looks."""
 PARTICLES = 64
 """Proposals that one completion of a record is chosen from."""
 AT_ONCE = 2_048
@@ -37,7 +35,12 @@ class VaeDistribution(nn.Module, Distribution):
     Given z, the spans are independent: what is not known drops out, so marginal likelihoods need no more work.
     """
 
-    guarantees: ClassVar[dict[str, Guarantee]] = {"sample": "exact", "log_prob": "estimate", "draw": "estimate"}
+    guarantees: ClassVar[dict[str, Guarantee]] = {
+        "sample": "exact",
+        "log_prob": "estimate",
+        "draw": "estimate",
+        "encode": "estimate",
+    }
 
     def __init__(
         self,
@@ -151,7 +154,7 @@ class VaeDistribution(nn.Module, Distribution):
     def _weights(self, batch: Batch, prior: bool = True) -> Iterator[Tensor]:
         """Log weights [points, BLOCK] float64 of each block of rows, posterior points before those of the prior."""
         count = self.points // SETS
-        wide = max(1, count // PRIOR_SHARE) if prior else 0
+        wide = max(1, int(count * self.latents.prior_share)) if prior else 0
         points = sobol(self.latents.dims, count - wide, 0)
         free = sobol(self.latents.dims, wide, SETS) if prior else None
         with careful_products():
@@ -165,8 +168,8 @@ class VaeDistribution(nn.Module, Distribution):
         context, dims = given_flat(self.given, batch), self.latents.dims
         if not bool(batch.mask.any()):
             return self.latents.sample(_uniform((len(batch), dims), generator), context)
-        wide = PARTICLES // PRIOR_SHARE
-        points, free = (_uniform((k, len(batch), dims), generator) for k in (PARTICLES - wide, wide))
+        half = (PARTICLES // 2, len(batch), dims)  # where little is known the prior proposes better than the encoder
+        points, free = _uniform(half, generator), _uniform(half, generator)
         z, ratio = self.latents.propose(self.features(batch), context, points, free)
         weight = self._score(z, batch, context) + ratio
         chosen = torch.multinomial(weight.softmax(0).t(), 1, generator=generator)[:, 0]
