@@ -15,6 +15,7 @@ from ensample.families.gan.family import Gan
 from ensample.families.independent import Independent
 from ensample.families.markov.family import Markov
 from ensample.families.mixture.family import Mixture
+from ensample.families.neighbours import Kernels, Smote
 from ensample.families.resample import Resample
 from ensample.families.trees.family import Trees
 from ensample.families.vae.family import Vae
@@ -29,6 +30,8 @@ TABLE: dict[str, type[Family]] = {
         Markov,
         BayesNet,
         Circuit,
+        Kernels,
+        Smote,
         Resample,
         Trees,
         Gan,
@@ -58,11 +61,13 @@ __all__ = [
     "Flow",
     "Gan",
     "Independent",
+    "Kernels",
     "Latent",
     "Markov",
     "Mixture",
     "PerClass",
     "Resample",
+    "Smote",
     "Trees",
     "Vae",
 ]

@@ -33,7 +33,7 @@ def complete(evidence: Evidence, generator: Generator) -> tuple[Tensor, Tensor, 
     cells, mask = joint.cells.clone(), joint.mask.clone()
     for j in sorted(evidence.classes):
         exists = model.layout.event.existing(cells, j)
-        cells[:, j] = torch.where(exists, _classes(evidence.classes[j], component, generator), 0)
+        cells[:, j] = torch.where(exists, draw_classes(evidence.classes[j], component, generator), 0)
         mask[:, j] = exists
     exists = torch.stack([model.layout.event.existing(cells, j) for j in evidence.columns] or [possible], 1)
     weight = torch.where(possible, 0.0, -torch.inf).to(torch.float64)
@@ -43,7 +43,7 @@ def complete(evidence: Evidence, generator: Generator) -> tuple[Tensor, Tensor, 
     return cells, mask, weight
 
 
-def _classes(logits: Tensor, component: Tensor, generator: Generator) -> Tensor:
+def draw_classes(logits: Tensor, component: Tensor, generator: Generator) -> Tensor:
     """A class of each row's component from logits [1 or n, k, classes]; int64 [n]."""
     if len(logits) > 1:
         chosen = logits[torch.arange(len(component)), component]
@@ -59,12 +59,41 @@ def _classes(logits: Tensor, component: Tensor, generator: Generator) -> Tensor:
 
 def _numbers(evidence: Evidence, component: Tensor, exists: Tensor, cells: Tensor, generator: Generator) -> Tensor:
     """Write cells of the unknown numbers; the log weights [n] of what limits cut away."""
+    z = torch.randn(exists.shape, generator=generator, dtype=torch.float64)
+    route = _independent if evidence.slopes is None else _by_component
+    values, kept, weight = route(evidence, component, exists, z, generator)
+    for i, j in enumerate(evidence.columns):
+        column = to_cells(_lattice(evidence, i), values[:, i])
+        if i in kept:
+            ranges = torch.tensor(evidence.bounds[j].ranges)[kept[i]]
+            column = torch.minimum(torch.maximum(column, ranges[:, 0]), ranges[:, 1])  # against rounding at an end
+        cells[:, j] = torch.where(exists[:, i], column, 0)
+    return weight
+
+
+Drawn = tuple[Tensor, dict[int, Tensor], Tensor]
+"""Values [n, unknown], the range of each limited number that its value lies in, log weights [n]."""
+
+
+def _independent(evidence: Evidence, component: Tensor, exists: Tensor, z: Tensor, generator: Generator) -> Drawn:
+    """Numbers that do not depend on each other, of all components at once."""
+    means = evidence.model.components.means[:, evidence.unknown][component]
+    scales = evidence.model.structure.form.factor(evidence.rest)[component]
+    kept = {}
+    for i in range(evidence.limited):
+        limit = evidence.bounds[evidence.columns[i]]
+        cut = Cut.of(_lattice(evidence, i), limit.ranges, means[:, i], scales[:, i])
+        drawn, kept[i] = cut.draw(generator)
+        z[:, i] = torch.where(exists[:, i], drawn, z[:, i])
+    return means + scales * z, kept, torch.zeros(len(z), dtype=torch.float64)
+
+
+def _by_component(evidence: Evidence, component: Tensor, exists: Tensor, z: Tensor, generator: Generator) -> Drawn:
+    """Numbers one after the other, each given those before it, one component at a time."""
     form = evidence.model.structure.form
     factors = form.factor(evidence.rest)
-    n, m = exists.shape
-    z = torch.randn(n, m, generator=generator, dtype=torch.float64)
-    values, weight = torch.empty_like(z), torch.zeros(n, dtype=torch.float64)
-    kept: dict[int, Tensor] = {i: torch.zeros(n, dtype=torch.int64) for i in range(evidence.limited)}
+    values, weight = torch.empty_like(z), torch.zeros(len(z), dtype=torch.float64)
+    kept: dict[int, Tensor] = {i: torch.zeros(len(z), dtype=torch.int64) for i in range(evidence.limited)}
     for k in torch.unique(component).tolist():
         rows = (component == k).nonzero()[:, 0]
         mean, factor, inner = evidence.mean(k, rows), factors[k], z[rows]
@@ -79,13 +108,7 @@ def _numbers(evidence: Evidence, component: Tensor, exists: Tensor, cells: Tenso
             if i >= evidence.exact:
                 weight[rows] += torch.where(here, cut.log_mass().clamp(max=0.0), 0.0)
         values[rows] = mean + form.apply(factor, inner)
-    for i, j in enumerate(evidence.columns):
-        column = to_cells(_lattice(evidence, i), values[:, i])
-        if i in kept:
-            ranges = torch.tensor(evidence.bounds[j].ranges)[kept[i]]
-            column = torch.minimum(torch.maximum(column, ranges[:, 0]), ranges[:, 1])  # against rounding at an end
-        cells[:, j] = torch.where(exists[:, i], column, 0)
-    return weight
+    return values, kept, weight
 
 
 def _lattice(evidence: Evidence, i: int) -> Lattice:
