@@ -1,7 +1,6 @@
 """Classes out of nothing: masked diffusion, whose noise takes classes away (Austin et al. 2021; Sahoo et al. 2024).
 
-Codes are [rows, columns] int64 with a bool `known` of the same shape: a class that is not known is masked. `logits`
-gives, for codes and what is known of them, one tensor [rows, classes] a column.
+Codes are [rows, columns] int64 with a bool `known` of the same shape: a class that is not known is masked.
 """
 
 from __future__ import annotations
@@ -10,8 +9,6 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import Generator, Tensor
-
-Logits = Callable[[Tensor, Tensor], Sequence[Tensor]]
 
 
 def draw(logits: Tensor, generator: Generator) -> Tensor:
@@ -24,18 +21,20 @@ def in_order(
     logits: Callable[[Tensor, Tensor, int], Tensor],
     codes: Tensor,
     known: Tensor,
-    order: Sequence[int],
     generator: Generator,
+    exists: Callable[[Tensor, int], Tensor] | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Unmask what is not known one column at a time: the any-order product rule, with no error of its own.
+    """Unmask what is not known one column after another: the product rule, with no error of its own.
 
-    `logits` also takes the column, and gives [rows, classes] for it alone.
+    `logits` takes codes, what is known, and the column, and gives [rows, classes] for that column alone; `exists`
+    tells from the codes so far which rows have the column at all, bool [rows]: the others stay masked there.
     """
     codes, known = codes.clone(), known.clone()
-    for j in order:
+    for j in range(codes.shape[1]):
+        here = ~known[:, j] if exists is None else ~known[:, j] & exists(codes, j)
         new = draw(logits(codes, known, j), generator)
-        codes[:, j] = torch.where(known[:, j], codes[:, j], new)
-        known[:, j] = True
+        codes[:, j] = torch.where(here, new, codes[:, j])
+        known[:, j] |= here
     return codes, known
 
 

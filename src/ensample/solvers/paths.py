@@ -114,6 +114,11 @@ class Ddpm(Path):
 
     low: float = 0.1
     high: float = 20.0
+    first: float = 1e-5
+
+    def grid(self, steps: int) -> Tensor:
+        """Squares of equal steps: the log SNR changes fast near the data."""
+        return self.first + (1 - self.first) * torch.linspace(1.0, 0.0, steps + 1, dtype=torch.float64).square()
 
     def _total(self, t: Tensor) -> Tensor:
         return self.low * t + 0.5 * (self.high - self.low) * t * t
@@ -135,6 +140,8 @@ class Ddpm(Path):
 @dataclass(frozen=True)
 class SubVp(Ddpm):
     """The same data share with less noise: `sigma = 1 - exp(-B)` (sub-VP, Song et al. 2021)."""
+
+    first: float = 1e-3
 
     def sigma(self, t: Tensor) -> Tensor:
         """1 - exp(-B)."""

@@ -15,6 +15,9 @@ from torch import Generator, Tensor
 
 from ensample.solvers.field import Field, velocity
 
+FAINT = 1e-6
+"""A share of data below this is none."""
+
 
 class Solver(ABC):
     """From the state at the first time of a grid to that at its last. Abstract; leaves are final."""
@@ -102,8 +105,9 @@ class Ddim(Solver):
 class DpmSolver(Solver):
     """DPM-Solver++ of several steps (Lu et al. 2022): the noise falls exactly, the data is a polynomial in log SNR.
 
-    `x_s = (sigma_s / sigma_t) x_t - alpha_s (phi_1 D_0 - phi_2 D_1 + phi_3 D_2)`, with finite differences D_1 and D_2
-    of the data seen at earlier steps. A step without earlier ones is Heun's where the order asks for it.
+    `x_s = (sigma_s / sigma_t) x_t - alpha_s (phi_1 D_0 - phi_2 D_1 + phi_3 D_2)`, with differences D_1 and D_2 of the
+    data seen at earlier steps that stand for its first and second derivative. The published D_2 is half the one here,
+    which leaves the order at two. A step without earlier ones is Heun's where the order asks for it.
     """
 
     order: int = 2
@@ -135,7 +139,7 @@ def _mean(seen: list[Tensor], widths: list[Tensor], h: Tensor) -> Tensor:
         return phi_1 * seen[0] - phi_2 * near
     r_0, r_1 = widths[0] / h, widths[1] / h
     far = (seen[1] - seen[2]) / r_1
-    first, second = near + r_0 / (r_0 + r_1) * (near - far), (near - far) / (r_0 + r_1)
+    first, second = near + r_0 / (r_0 + r_1) * (near - far), 2 * (near - far) / (r_0 + r_1)
     return phi_1 * seen[0] - phi_2 * first + (phi_2 / h - 0.5) * second
 
 
@@ -169,7 +173,7 @@ class EulerMaruyama(Solver):
         path = field.path
         for t, s in pairs(grid, x):
             data, noise = field.predict(x, t)
-            if not bool((path.alpha(t) > 0).all()):  # pure noise: the first step is free of it
+            if bool((path.alpha(t) < FAINT).any()):  # pure noise: the equation has no beginning there
                 x = path.alpha(s) * data + path.sigma(s) * noise
                 continue
             d_alpha, d_sigma = path.rates(t)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -12,11 +12,13 @@ from torch import Generator, Tensor
 from ensample.errors import InputError
 from ensample.events import Batch, Continuous, Mixed
 from ensample.families.base import Distribution, Player, at_least
+from ensample.families.bins import Bins
 from ensample.families.field.columns import FieldColumns, Way
 from ensample.families.field.coupling import COUPLINGS
 from ensample.families.field.learning import Learning, errors
 from ensample.families.field.network import FieldNet
 from ensample.families.field.parameterisation import PARAMETERISATIONS
+from ensample.families.field.view import View, few_valued
 from ensample.families.field.warp import Scale, Straight, Warp, fit_scales
 from ensample.families.independent import part
 from ensample.families.layout import Layout
@@ -82,6 +84,7 @@ class Field(Training):
         evidence: share of rows that learn with a part of the row known, which completing rows needs.
         width, layers: hidden units; hidden layers after the first.
         waves: sines and cosines of each number that the network sees.
+        tokens: numbers of at most so many different values are drawn as classes; 0 moves them all.
         knots: groups of rows behind each number's normal scores; 0 leaves numbers as they are.
         integration: Runge-Kutta steps of the ODE behind `log_prob`.
 
@@ -118,6 +121,7 @@ class Field(Training):
     width: int = 128
     layers: int = 3
     waves: int = 16
+    tokens: int = 128
     knots: int = 128
     integration: int = 16
     learning_rate: float = 4e-3
@@ -129,7 +133,19 @@ class Field(Training):
     distribution: ClassVar[type[Distribution]] = FieldColumns
 
     def __post_init__(self) -> None:
-        at_least(self, steps=1, width=1, layers=0, waves=0, knots=0, integration=1, guidance=0.0, drop=0, evidence=0)
+        at_least(
+            self,
+            steps=1,
+            width=1,
+            layers=0,
+            waves=0,
+            tokens=0,
+            knots=0,
+            integration=1,
+            guidance=0.0,
+            drop=0,
+            evidence=0,
+        )
         for option, table in (("path", PATHS), ("predict", PARAMETERISATIONS), ("solver", SOLVERS)):
             _among(option, getattr(self, option), table)
         _among("coupling", self.coupling, COUPLINGS)
@@ -145,21 +161,16 @@ class Field(Training):
 
     def build(self, records: Records, seed: int) -> FieldColumns:
         """A field that carries noise to standard normal scores, and uniform classes."""
-        layout = Layout(records.event)
-        events = [span.event for span in records.event.spans if isinstance(span.event, Continuous)]
-        columns = [_known(records.table[:, j]) for j in layout.numbers]
-        scales = fit_scales(events, columns, self.knots)
-        widths = [
-            float(scale.log_slope(torch.from_numpy(cells[:: max(1, len(cells) // 1000)])).exp().mean())
-            for scale, cells in zip(scales, columns, strict=True)
-            if len(cells)
-        ]
-        fine = all(width <= FINE for width in widths)
-        return self._module(records.event, records.given, scales, fine, Generator().manual_seed(seed))
+        columns = [_known(records.table[:, j]) for j in range(len(records.event))]
+        view = View(records.event, few_valued(records.event, columns, self.tokens), ())
+        moving = [columns[j] for j in view.numbers]
+        view = replace(view, scales=fit_scales(_numbers(view), moving, self.knots))
+        fine = all(_width(scale, cells) <= FINE for scale, cells in zip(view.scales, moving, strict=True))
+        return self._module(view, records.given, fine, Generator().manual_seed(seed))
 
     def players(self, module: FieldColumns) -> tuple[Player, ...]:
         """Least squares for the field, cross-entropy for the classes."""
-        learning = self._learning()
+        learning = self._learning(module)
         fresh = _Dequantised(module)
         return (
             Player(
@@ -169,28 +180,29 @@ class Field(Training):
 
     def validate(self, module: FieldColumns, batch: Batch, generator: Generator) -> Tensor:
         """Loss [rows] of the field itself, with noise drawn as in learning."""
-        return errors(module.net, _Dequantised(module)(batch, generator), self._learning(), generator, slopes=False)
+        return errors(
+            module.net, _Dequantised(module)(batch, generator), self._learning(module), generator, slopes=False
+        )
 
     def restore(
         self, event: Mixed, given: Mixed | None, arrays: dict[str, Tensor], facts: dict[str, Any]
     ) -> FieldColumns:
         """Inverse of `FieldColumns.arrays`."""
-        events = [span.event for span in event.spans if isinstance(span.event, Continuous)]
+        binned = {int(name.split(".")[1]) for name in arrays if name.startswith("bins.")}
+        view = View(event, {j: Bins.restore(part(part(arrays, "bins"), str(j))) for j in sorted(binned)}, ())
         scales: tuple[Scale, ...] = tuple(
             Warp(arrays[f"knots.{i}"], arrays[f"shares.{i}"]) if self.knots else Straight(number.lattice)
-            for i, number in enumerate(events)
+            for i, number in enumerate(_numbers(view))
         )
-        module = self._module(event, given, scales, bool(arrays["fine"]), Generator())
+        module = self._module(replace(view, scales=scales), given, bool(arrays["fine"]), Generator())
         module.net.load_state_dict(part(arrays, "weights"))
         return module.eval()
 
-    def _module(
-        self, event: Mixed, given: Mixed | None, scales: tuple[Scale, ...], fine: bool, generator: Generator
-    ) -> FieldColumns:
-        layout, width = Layout(event), 0 if given is None else Layout(given).width
+    def _module(self, view: View, given: Mixed | None, fine: bool, generator: Generator) -> FieldColumns:
+        width = 0 if given is None else Layout(given).width
         net = FieldNet(
-            len(layout.numbers),
-            layout.sizes,
+            len(view.numbers),
+            view.sizes,
             width + (width > 0),
             width=self.width,
             layers=self.layers,
@@ -207,11 +219,13 @@ class Field(Training):
             self.together,
             self.integration,
         )
-        return FieldColumns(event, given, scales, fine, net, way)
+        return FieldColumns(view, given, fine, net, way)
 
-    def _learning(self) -> Learning:
+    def _learning(self, module: FieldColumns) -> Learning:
         predict = PARAMETERISATIONS[self.predict]
-        return Learning(PATHS[self.path], predict, COUPLINGS[self.coupling], self.evidence, self.drop, self.together)
+        return Learning(
+            module.view, PATHS[self.path], predict, COUPLINGS[self.coupling], self.evidence, self.drop, self.together
+        )
 
 
 @dataclass(frozen=True)
@@ -223,6 +237,17 @@ class _Dequantised:
     def __call__(self, batch: Batch, generator: Generator) -> Any:
         offset = torch.rand(batch.cells.shape, generator=generator, dtype=torch.float64) - 0.5
         return self.module.seen(batch, offset)
+
+
+def _numbers(view: View) -> list[Continuous]:
+    events = [view.event.spans[j].event for j in view.numbers]
+    return [event for event in events if isinstance(event, Continuous)]
+
+
+def _width(scale: Scale, cells: np.ndarray) -> float:
+    """Mean width of a cell in standard deviations, over some of the rows."""
+    some = torch.from_numpy(cells[:: max(1, len(cells) // 1000)])
+    return float(scale.log_slope(some).exp().mean()) if len(some) else 0.0
 
 
 def _known(column: np.ndarray) -> np.ndarray:

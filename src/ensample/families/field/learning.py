@@ -23,6 +23,7 @@ from ensample.families.field.coupling import Coupling
 from ensample.families.field.mean import mean_target
 from ensample.families.field.network import Conditional, FieldNet, Seen
 from ensample.families.field.parameterisation import Parameterisation
+from ensample.families.field.view import View
 from ensample.solvers.paths import Path
 
 CLASS_SHARE = 0.5
@@ -35,7 +36,9 @@ HIDDEN_SHARE = 0.3
 
 @dataclass(frozen=True)
 class Learning:
-    """How rows are prepared: `evidence` and `drop` are shares of rows, see `Field`."""
+    """How rows are prepared: `evidence` and `drop` are shares of rows, see `Field`; of `view` only existence counts."""
+
+    view: View
 
     path: Path
     parameterisation: Parameterisation
@@ -49,12 +52,14 @@ class Learning:
 class Task:
     """Rows as the network is to see them, and what it has to say.
 
-    `asked` [rows, classes] are the classes to tell, `u` [rows, 1] the place in the order of noise, `dummy` numbers
-    that are alive but tell nothing, because they do not exist.
+    `asked` [rows, classes] are the classes to tell, among `masked` [rows] columns of which some may not exist; `dummy`
+    are numbers that are alive but tell nothing, because they do not exist; `u` [rows, 1] is the place in the order of
+    noise.
     """
 
     seen: Seen
     asked: Tensor
+    masked: Tensor
     dummy: Tensor
     u: Tensor
 
@@ -76,15 +81,20 @@ def task(full: Seen, learning: Learning, generator: Generator) -> Task:
     shown = torch.where(
         of_classes, _prefix_or_set(rows, classes, generator), ~(hides & _some(rows, classes, generator))
     )
-    shown = full.shown & torch.where(both, _uniform((rows, classes), generator) >= u, shown)
+    shown = torch.where(both, _uniform((rows, classes), generator) >= u, shown)
+    # what depends on a state is seen only with it: else its absence would tell of the state
+    shown = shown & learning.view.decided(shown, learning.view.classes)
+    masked = (~shown).sum(1)
+    shown = full.shown & shown
+    decided = learning.view.decided(shown, learning.view.numbers)
+    clean &= decided
     alive = full.known & ~clean & ~hidden & (~of_classes | both)
-    masked = full.shown & ~shown
-    dummy = both & ~full.known & ~clean if learning.together else torch.zeros_like(alive)
+    dummy = both & ~full.known & ~decided
     seen = replace(full, known=clean, alive=alive | dummy, codes=torch.where(shown, full.codes, 0), shown=shown)
     if learning.drop and full.given.shape[1]:
         kept = _uniform((rows, 1), generator) >= learning.drop
         seen = replace(seen, given=full.given * kept)
-    return Task(seen, masked & (of_classes | both), dummy, u)
+    return Task(seen, full.shown & ~shown & (of_classes | both), masked, dummy, u)
 
 
 def errors(net: FieldNet, full: Seen, learning: Learning, generator: Generator, slopes: bool = True) -> Tensor:
@@ -109,16 +119,19 @@ def errors(net: FieldNet, full: Seen, learning: Learning, generator: Generator, 
         output, logits = field.output(x, t, t if parameterisation.jumps else None)
     square = torch.where(seen.alive & ~todo.dummy, (output - target).square(), 0.0).sum(1)
     total = parameterisation.weight(path, t).squeeze(1) * square
-    return total + _nats(net.logits(logits), full.codes, todo.asked)
+    return total + _nats(net.logits(logits), full, todo)
 
 
-def _nats(logits: tuple[Tensor, ...], codes: Tensor, asked: Tensor) -> Tensor:
-    """Mean nats of the classes asked times their number in all, [rows]: an unbiased guess of the whole row's nats."""
+def _nats(logits: tuple[Tensor, ...], full: Seen, todo: Task) -> Tensor:
+    """Nats of the classes asked, over the masked share of the columns, [rows]: an unbiased guess of the row's nats.
+
+    The share counts columns that do not exist: a weight that told them apart would bend the states' probabilities.
+    """
     if not logits:
-        return torch.zeros(len(codes))
-    parts = [F.cross_entropy(part, codes[:, i], reduction="none") for i, part in enumerate(logits)]
-    told = torch.where(asked, torch.stack(parts, 1), 0.0).sum(1)
-    return told / asked.sum(1).clamp(min=1) * len(logits)
+        return torch.zeros(len(full))
+    parts = [F.cross_entropy(part, full.codes[:, i], reduction="none") for i, part in enumerate(logits)]
+    told = torch.where(todo.asked, torch.stack(parts, 1), 0.0).sum(1)
+    return told * (len(logits) / todo.masked.clamp(min=1))
 
 
 def _uniform(shape: tuple[int, ...], generator: Generator) -> Tensor:

@@ -25,15 +25,16 @@ POINTS = 7
 def log_p_classes(model: FieldColumns, batch: Batch) -> Tensor:
     """Log-probability of the known classes, each given the known ones before it, float64 [rows]."""
     total = torch.zeros(len(batch), dtype=torch.float64)
-    count = len(model.layout.classes)
     for rows, here in _blocks(len(batch), BLOCK):
-        seen = model.seen(batch.take(rows))
+        part = batch.take(rows)
+        seen = model.seen(part)
         nothing = torch.zeros_like(seen.known)
-        seen = replace(seen, known=nothing, alive=nothing)
-        before = seen.shown & False
-        for j in range(count):
+        seen, before = replace(seen, known=nothing, alive=nothing), torch.zeros_like(seen.shown)
+        for j in range(len(model.view.classes)):
             log_p = model.log_class(seen.with_classes(seen.codes, before), j)
-            told = log_p.gather(1, seen.codes[:, j : j + 1]).squeeze(1)
+            told = log_p.gather(1, seen.codes[:, j : j + 1]).squeeze(1) + model.view.log_inside(
+                part, j, seen.codes[:, j]
+            )
             total[here] += torch.where(seen.shown[:, j], told, 0.0)[: here.stop - here.start]
             before = before.clone()
             before[:, j] = seen.shown[:, j]
@@ -43,7 +44,7 @@ def log_p_classes(model: FieldColumns, batch: Batch) -> Tensor:
 def log_p_numbers(model: FieldColumns, batch: Batch) -> Tensor:
     """Log-probability of the cells of the known numbers given the known classes, float64 [rows]."""
     total = torch.zeros(len(batch), dtype=torch.float64)
-    columns = list(model.layout.numbers)
+    columns = list(model.view.numbers)
     if not columns or not bool(batch.mask[:, columns].any()):
         return total
     shifts = torch.zeros(1, len(model.event), dtype=torch.float64)
@@ -63,8 +64,8 @@ def _density(model: FieldColumns, batch: Batch, offset: Tensor) -> Tensor:
     seen = replace(seen, values=torch.zeros_like(x), known=torch.zeros_like(alive), alive=alive)
     grid = model.way.path.grid(model.way.integration).flip(0)
     log_p = log_density(model.field(seen), x, grid, alive, Divergence.of(x.shape[1]))
-    for i, j in enumerate(model.layout.numbers):
-        slope = model.scales[i].log_slope(batch.cells[:, j].to(torch.float64) + offset[:, j])
+    for i, j in enumerate(model.view.numbers):
+        slope = model.view.scales[i].log_slope(batch.cells[:, j].to(torch.float64) + offset[:, j])
         log_p = log_p + torch.where(alive[:, i], slope, 0.0)
     return log_p
 
