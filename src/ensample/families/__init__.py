@@ -8,6 +8,7 @@ from ensample.families.bayesnet.family import BayesNet
 from ensample.families.boosted.family import Boosted
 from ensample.families.circuit.family import Circuit
 from ensample.families.compose import Blend, Ensemble, Latent, PerClass
+from ensample.families.energy.deep import Energy
 from ensample.families.energy.rbm import Boltzmann
 from ensample.families.field.family import Field
 from ensample.families.flow.family import Flow
@@ -38,6 +39,7 @@ TABLE: dict[str, type[Family]] = {
         Flow,
         Field,
         Boltzmann,
+        Energy,
         Vae,
         PerClass,
         Blend,
@@ -55,6 +57,7 @@ __all__ = [
     "Boltzmann",
     "Boosted",
     "Circuit",
+    "Energy",
     "Ensemble",
     "Family",
     "Field",

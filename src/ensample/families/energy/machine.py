@@ -3,34 +3,18 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
+from ensample.families.energy.estimate import Estimate
 from ensample.families.energy.units import Units
 
 ENUMERATED = 12
 """Up to so many hidden units all their states are summed, which is exact."""
 CHAINS, ANNEALS = 256, 1000
 """Chains and temperatures of annealed importance sampling."""
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A log sum estimated by weights of independent chains: mean and standard error, nats [rows] float64."""
-
-    value: Tensor
-    error: Tensor
-
-    @classmethod
-    def of(cls, log_weight: Tensor) -> Estimate:
-        """From log weights [chains, rows]; the error is that of the mean weight, carried through the logarithm."""
-        count = len(log_weight)
-        value = log_weight.logsumexp(0) - math.log(count)
-        relative = torch.exp(log_weight - value).std(0) if count > 1 else torch.zeros_like(value)
-        return cls(value, relative / count**0.5)
 
 
 class Machine(nn.Module):

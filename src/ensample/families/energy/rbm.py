@@ -15,7 +15,8 @@ from ensample.errors import InputError
 from ensample.events import Batch, Continuous, Limit, Mixed, unknown
 from ensample.families.base import Distribution, Guarantee, Player, at_least
 from ensample.families.bins import Bins
-from ensample.families.energy.machine import ENUMERATED, Estimate, Machine
+from ensample.families.energy.estimate import Estimate
+from ensample.families.energy.machine import ENUMERATED, Machine
 from ensample.families.energy.units import Units
 from ensample.families.independent import part
 from ensample.families.training import Training
