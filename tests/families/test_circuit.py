@@ -264,6 +264,20 @@ def test_context_classes_are_expected_from_numbers(product):
     assert float((values[:, 3] == batch.cells[:, 3]).double().mean()) > 0.97
 
 
+def test_one_state_is_the_gaussian_of_its_rows():
+    """Moments of the warped cells, with the noise of a uniform value inside each, drawn a little to the start's."""
+    records = related(60)
+    family = Circuit(states=1, tree=False, window=0.0, grain=1.0, steps=3)
+    fitted = fit_by_summaries(family, records, 0, Run())
+    plan, cells = fitted.plan, records.batch().cells
+    x = plan.values(cells, [0, 1, 2])
+    noise = (2 * plan.log_widths(cells, [0, 1, 2])).exp().mean(0) / 12 + 1e-7
+    moments = torch.cov(x.T, correction=0) + torch.diag(noise)
+    expected = (60 * moments + 3 * 0.1 * moments) / 63
+    assert torch.allclose(fitted.parameters.means[0], x.mean(0), atol=1e-9)
+    assert torch.allclose(fitted.parameters.covariances[0], expected, rtol=1e-4, atol=1e-6)
+
+
 def test_several_limited_numbers_carry_weights(product):
     """Drawn one after the other: weights at most zero, and accepted draws lie inside all limits."""
     limits = [Limit(0, ((300, 500),)), Limit(2, ((100, 200),))]

@@ -14,7 +14,7 @@ MUTANTS = [
         "families/circuit/learning.py",
         "(within + prior.scatter * current.scatter)",
         "within",
-        f"{OWN} -k statistics_of_parts",
+        f"{OWN} -k one_state",
     ),
     Mutant("families/circuit/evidence.py", "torch.where(inside, allowed[child][..., None], 0.0)", "0.0", OWN),
     Mutant(

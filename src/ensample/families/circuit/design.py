@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ensample.events import Batch, Continuous, Discrete
+from ensample.events import Batch, Continuous, Discrete, Lattice
 from ensample.families.bins import Bins
 from ensample.families.circuit.plan import Plan
 from ensample.families.circuit.warp import Warp, logarithmic
@@ -18,6 +18,12 @@ from ensample.kinds.records import ABSENT, Records
 
 MOST_COMBINATIONS = 64
 """Product of the classes of all contexts: what a query with unknown contexts has to sum over."""
+
+MANY = 5.0
+"""Numbers of this many times `grain` values are Gaussian whatever they hang on."""
+
+MOST_ROWS = 20_000
+"""Rows that these relations are looked for on."""
 
 LEAN = 1.5
 """Numbers lean on classes where these move them by more than this many typical residuals."""
@@ -50,17 +56,35 @@ def bare_plan(records: Records, grain: float, window: float, log: bool) -> Plan:
     """One node, no contexts. Numbers of at least `grain` effective values are Gaussian, the rest tables."""
     layout, table = Layout.of(records.event, records.given), joint_table(records)
     known = {j: column[column != ABSENT] for j, column in enumerate(table.T)}
-    numbers = tuple(j for j in layout.numbers if len(known[j]) > 1 and effective(known[j]) >= grain)
-    warps = []
-    for j in numbers:
-        event = layout.event.spans[j].event
-        assert isinstance(event, Continuous)
-        lattice = logarithmic(event.lattice, known[j]) if log else event.lattice
-        warps.append(Warp.fit(lattice, known[j], window))
+    numbers = _gaussian(layout, known, table, grain)
+    warps = [Warp.fit(_lattice(layout, j, known[j], log), known[j], window) for j in numbers]
     spans = layout.event.spans
     bins = {j: Bins.fit(spans[j].event, known[j]) for j in range(len(spans)) if j not in numbers}
     shifts = torch.zeros(len(numbers), 0, dtype=torch.float64)
     return Plan(layout, bins, numbers, tuple(warps), (), shifts, (tuple(range(len(spans))),), (-1,))
+
+
+def _lattice(layout: Layout, j: int, cells: np.ndarray, log: bool) -> Lattice:
+    event = layout.event.spans[j].event
+    assert isinstance(event, Continuous)
+    return logarithmic(event.lattice, cells) if log else event.lattice
+
+
+def _gaussian(layout: Layout, known: dict[int, np.ndarray], table: np.ndarray, grain: float) -> tuple[int, ...]:
+    """Columns with Gaussian leaves: of many values, or of `grain` values and half explained by other such numbers."""
+    crowded = [j for j in layout.numbers if len(known[j]) > 1 and effective(known[j]) >= grain]
+    chosen = [j for j in crowded if effective(known[j]) >= MANY * grain]
+    rows = table[:: max(1, len(table) // MOST_ROWS)]
+    encoded = {j: _lattice(layout, j, known[j], True).encode(torch.from_numpy(rows[:, j])).numpy() for j in crowded}
+    always = [j for j in crowded if (rows[:, j] != ABSENT).all()]
+    for j in set(crowded) - set(chosen):
+        there = rows[:, j] != ABSENT
+        others = np.stack([np.ones(there.sum()), *(encoded[i][there] for i in always if i != j)], 1)
+        target = encoded[j][there]
+        left = target - others @ np.linalg.lstsq(others, target, rcond=None)[0]
+        if left.var() < 0.5 * target.var():
+            chosen.append(j)
+    return tuple(sorted(chosen))
 
 
 def leaning(plan: Plan, joint: Batch) -> Plan:

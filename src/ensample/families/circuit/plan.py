@@ -46,6 +46,16 @@ class Plan:
         every = range(len(self.nodes))
         return tuple(tuple(v for v in every if self.parents[v] == u) for u in every)
 
+    def distances(self, node: int) -> list[int]:
+        """Edges between this node and every other."""
+        found = {node: 0}
+        while len(found) < len(self.nodes):
+            for v, parent in enumerate(self.parents):
+                if (v in found) != (parent in found) and parent >= 0:
+                    near, far = (v, parent) if v in found else (parent, v)
+                    found[far] = found[near] + 1
+        return [found[v] for v in range(len(self.nodes))]
+
     @cached_property
     def starts(self) -> dict[int, int]:
         """Where the classes of each context begin in `shifts`."""

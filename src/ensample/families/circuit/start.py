@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Generator, Tensor
 
 from ensample.events import Batch, Continuous
+from ensample.families.base import Statistics
 from ensample.families.circuit.learning import Parameters, Prior, add_moments, expected_statistics, most_likely
 from ensample.families.circuit.plan import Coded, Plan, coded
 
@@ -19,7 +22,7 @@ ROUNDS = 8
 """Rounds of k-means."""
 
 SHRUNK = 0.1
-"""What covariances are drawn towards: the variances within clusters, times this."""
+"""What covariances are drawn towards: that within clusters, times this."""
 
 
 def features(plan: Plan, data: Coded, columns: tuple[int, ...]) -> Tensor:
@@ -65,14 +68,15 @@ def cluster(points: Tensor, k: int, generator: Generator) -> Tensor:
 def starting(plan: Plan, joint: Batch, states: int, ridge: float, prior: Prior, generator: Generator) -> Parameters:
     """Parameters from clusters of a sample.
 
-    Each node's latent is the cluster of its own columns and, with less weight, of those of its neighbours in the tree.
+    Each node's latent is the cluster of its own columns and, with half the weight for every edge between, of those of
+    the other nodes.
     """
     data = coded(plan, joint, ridge)
     parts = [features(plan, data, columns) for columns in plan.nodes]
     labels = []
-    for v, own in enumerate(parts):
-        near = [parts[u] * 0.5 for u in range(len(parts)) if plan.parents[u] == v or plan.parents[v] == u]
-        found = cluster(torch.cat([own, *near], 1), min(states, len(joint)), generator)
+    for v in range(len(parts)):
+        near = [part * 0.5**distance for part, distance in zip(parts, plan.distances(v), strict=True)]
+        found = cluster(torch.cat(near, 1), min(states, len(joint)), generator)
         labels.append(torch.unique(found, return_inverse=True)[1])
     return from_labels(plan, data, labels, prior)
 
@@ -96,7 +100,16 @@ def from_labels(plan: Plan, data: Coded, labels: list[Tensor], prior: Prior) -> 
                 statistics[f"table.{j}"] = counts.index_add_(1, data.codes[j], member[v].T.contiguous())[:, :-1]
     for pattern in data.patterns:
         add_moments(blank, pattern, member[0], statistics)
-    return most_likely(plan, blank, statistics, prior)
+    return most_likely(plan, replace(blank, scatter=_within(statistics) * SHRUNK), statistics, prior)
+
+
+def _within(statistics: Statistics) -> Tensor:
+    """Covariance [numbers, numbers] within the states, pooled: it keeps narrow directions narrow."""
+    count, first = statistics["count"].clamp(min=1e-12), statistics["first"]
+    means = first / count
+    scatter = statistics["second"] - first[:, :, None] * means[:, None, :]
+    pooled = scatter.sum(0) / statistics["count"].sum(0).clamp(min=1.0)
+    return pooled + torch.diag(1e-9 + 1e-6 * torch.diagonal(pooled))
 
 
 def _one_hot(label: Tensor) -> Tensor:
@@ -130,7 +143,7 @@ def _blank(plan: Plan, data: Coded, states: list[int]) -> Parameters:
         means.expand(states[0], -1).clone(),
         torch.diag(variances).expand(states[0], -1, -1).clone(),
         shares,
-        torch.diag(variances) * SHRUNK * states[0] ** (-2.0 / max(1, d)),
+        torch.diag(variances),
     )
 
 
