@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from ensample.budget import Budget, Clock
+from ensample.errors import InputError
 from ensample.events import Batch, Continuous, Discrete, Lattice, Limit, Mixed, Span, unknown
 from ensample.families.autoregressive.cells import Reader
 from ensample.families.autoregressive.family import Autoregressive
@@ -155,6 +156,58 @@ def test_batches_of_any_size_give_the_same_number(model):
 def test_log_prob_is_the_chain_of_tables(model):
     batch = Records(EVENT, made_up(40, seed=3)).batch()
     assert torch.allclose(model.log_prob(batch), super(type(model), model).log_prob(batch), atol=1e-5)
+
+
+@pytest.mark.parametrize("head", ["bins", "logistic"])
+@pytest.mark.parametrize("network", ["made", "transformer", "lstm"])
+@pytest.mark.parametrize("any_order", [True, False])
+def test_one_pass_is_the_chain_of_spans_with_any_network(any_order, network, head):
+    """One by one, in any order of evidence, spans are scored as in one pass; fields given count in both."""
+    rows = np.concatenate([made_up(300), np.arange(300)[:, None] % 5], 1)
+    event = Mixed((*EVENT.spans, Span("more", Continuous(Lattice(0, 4, 2.0, 1.4)))))
+    given = Mixed((Span("side", Discrete(2)),))
+    records = Records(event, rows, given, rows[:, :1] % 2)
+    family = Autoregressive(any_order=any_order, network=network, head=head, width=16, batch_size=64, pieces=3)
+    model = learned(family, records, 30)
+    batch = records.batch(slice(0, 60))
+    assert torch.allclose(model.log_prob(batch), super(type(model), model).log_prob(batch), atol=1e-5)
+    other = Batch(batch.cells, batch.mask, Batch(1 - batch.cond.cells, batch.cond.mask))
+    assert not torch.allclose(model.log_prob(batch), model.log_prob(other), atol=1e-3)
+    again = family.restore(event, given, model.arrays(), model.facts())
+    assert torch.equal(again.log_prob(batch), model.log_prob(batch))
+
+
+def test_inputs_of_scheduled_sampling_are_the_model_s_own_draws():
+    """All inputs redrawn after the true ones: the first span by its own shares, the rest as `table` says."""
+    model = learned(SMALL, Records(EVENT, made_up(3_000)), 200)
+    batch = Records(EVENT, made_up(6_000, seed=5)).batch()
+    places = model.standing.expand(len(batch), -1)
+    made = model.redrawn(batch, places, 1.0, torch.Generator().manual_seed(0))
+    assert torch.equal(made.mask, batch.mask)
+    assert float((made.cells[:, 0] == batch.cells[:, 0]).double().mean()) == pytest.approx(0.38, abs=0.03)
+    for kind, share in enumerate((0.3, 0.6, 0.8)):
+        assert float(made.cells[batch.cells[:, 0] == kind, 1].double().mean()) == pytest.approx(share, abs=0.07)
+    half = model.redrawn(batch, places, 0.5, torch.Generator().manual_seed(0)).cells[:, 0] == batch.cells[:, 0]
+    assert float(half.double().mean()) == pytest.approx(0.69, abs=0.03)
+
+
+def test_head_by_itself_depends_on_the_column():
+    """Fine columns that fade out get mixtures; those that heap, end sharply or are coarse get bins."""
+    rng = np.random.default_rng(0)
+    normal = np.rint(rng.normal(0, 30_000, 20_000)).astype(np.int64)
+    columns = [normal, normal // 100 * 100, rng.integers(0, 10**6, 20_000), normal // 1_000]
+    table = np.stack(columns, 1)
+    event = Mixed(tuple(Span(f"c{j}", Continuous(Lattice(-(10**5), 10**6, 0.0, 3e4))) for j in range(4)))
+    module = Autoregressive(width=8).build(Records(event, table), 0)
+    assert module.outlets.cellwise == [0] and module.outlets.binned == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    "options", [{"network": "rnn"}, {"head": "median"}, {"dropout": 1.0}, {"network": "transformer", "width": 30}]
+)
+def test_impossible_options_are_refused(options):
+    with pytest.raises(InputError):
+        Autoregressive(**options)
 
 
 def test_reader_agrees_with_bins_inside_and_outside():

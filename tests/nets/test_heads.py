@@ -29,8 +29,10 @@ def heads(generator: torch.Generator) -> list[Head]:
     return pair
 
 
-@pytest.mark.parametrize("push", [0.0, 20.0], ids=["free", "clamped"])
-def test_gradient_by_hand_is_that_of_autograd(push):
+@pytest.mark.parametrize(
+    ("push", "smoothing"), [(0.0, 0.0), (20.0, 0.0), (0.0, 0.3)], ids=["free", "clamped", "smooth"]
+)
+def test_gradient_by_hand_is_that_of_autograd(push, smoothing):
     g = torch.Generator().manual_seed(0)
     pair = heads(g)
     with torch.no_grad():
@@ -41,8 +43,9 @@ def test_gradient_by_hand_is_that_of_autograd(push):
     plain = torch.zeros((), dtype=torch.float64)
     for j, head in enumerate(pair):
         log_p = head.logits(h[j], values[j]).log_softmax(1)
-        plain = plain - (log_p.gather(1, index[j][:, None])[:, 0] * weight[j]).sum()
-    fast = cross_entropy(pair, h, values, index, weight)
+        wanted = torch.nn.functional.one_hot(index[j], head.bins).double() * (1 - smoothing) + smoothing / head.bins
+        plain = plain - ((log_p * wanted).sum(1) * weight[j]).sum()
+    fast = cross_entropy(pair, h, values, index, weight, smoothing)
     assert math.isclose(plain.item(), fast.item(), rel_tol=1e-12)
     inputs = [h, *(p for head in pair for p in head.parameters())]
     for ours, theirs in zip(torch.autograd.grad(3 * fast, inputs), torch.autograd.grad(3 * plain, inputs), strict=True):

@@ -42,7 +42,8 @@ class Autoregressive(Training):
             columns, Germain et al. 2015: the cheapest where columns are many), "transformer" (a token a column, masked
             attention) or "lstm" (Hochreiter and Schmidhuber 1997, over columns in their order).
         head: what a number has: "bins" (softmax over bins, with moving peaks), "logistic" (a discretised mixture of
-            logistics, Salimans et al. 2017), "gaussian" or "spline" (Durkan et al. 2019). Classes have a softmax.
+            logistics, Salimans et al. 2017), "gaussian" (a mixture too) or "spline" (Durkan et al. 2019); "auto" takes
+            "logistic" for smooth columns much finer than their bins, "bins" for others. Classes have a softmax.
         bins: most bins of a column.
         width: hidden units, of each column's network or of the shared one.
         layers: hidden layers of a column's network after the shared first one; of the shared one; blocks.
@@ -67,12 +68,12 @@ class Autoregressive(Training):
 
     any_order: bool = True
     network: Literal["columns", "made", "transformer", "lstm"] = "columns"
-    head: Literal["bins", "logistic", "gaussian", "spline"] = "bins"
+    head: Literal["auto", "bins", "logistic", "gaussian", "spline"] = "auto"
     bins: int = 256
     width: int = 128
     layers: int = 2
     bumps: int = 3
-    pieces: int = 10
+    pieces: int = 16
     attention_heads: int = 4
     dropout: float = 0.0
     label_smoothing: float = 0.0

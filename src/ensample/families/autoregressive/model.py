@@ -64,6 +64,7 @@ class AutoregressiveColumns(nn.Module, Chain):
         self.outlets = Outlets(
             event,
             options.head,
+            bins,
             options.pieces,
             self.targets.middles,
             log_shares,

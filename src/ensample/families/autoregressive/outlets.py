@@ -8,20 +8,45 @@ import torch
 from torch import Generator, Tensor, nn
 
 from ensample.events import Continuous, Mixed, Span
+from ensample.families.bins import Bins
 from ensample.nets.emissions import SORTS, Emission
 from ensample.nets.heads import Head, cross_entropy
 from ensample.nets.random import seeded
+
+SMOOTH_HEAD = "logistic"
+"""Where a density is smooth, a mixture of few parameters learns faster than a softmax over hundreds of bins."""
+SMOOTH_WIDTH = 64
+"""A smooth column has bins of at least this many cells (in the median): more cells than a softmax could tell apart."""
+
+
+HEAPED = 0.1
+"""Share of a column's bins that may hold values met more often than by chance: a few do by chance."""
+FADING = 3
+"""A smooth column fades out: its outermost bins are so many times as wide as its bins are in the median."""
+
+
+def smooth(bins: Bins) -> bool:
+    """Whether a number's column is finer than its bins, meets few values more often than by chance, and fades out.
+
+    A mixture of smooth components is slow to learn a density that ends at an edge; bins end anywhere.
+    """
+    if bins.favourites is not None and len(bins.index(bins.favourites).unique()) > HEAPED * len(bins):
+        return False
+    width = bins.last - bins.first + 1
+    middle, ends = int(width.median()), int(torch.minimum(width[0], width[-1]))
+    return bins.weights is None and middle >= SMOOTH_WIDTH and ends >= FADING * middle
 
 
 class Outlets(nn.Module):
     """The last layer of every span.
 
-    Classes, and numbers if `head` is "bins", have a softmax over bins; other numbers a distribution of
-    `ensample.nets.emissions` of that name, each with a hidden state of its own.
+    Classes have a softmax over bins, numbers what `head` says, each by a hidden state of its own.
 
     Arguments:
         event: whose spans these are.
-        head: "bins", or the name of a distribution of numbers.
+        head: of numbers: "bins", the name of a distribution in `ensample.nets.emissions`, or "auto": `SMOOTH_HEAD` for
+            smooth columns, bins for the others.
+        bins: of each span.
         pieces: of that distribution: components of a mixture, pieces of a spline.
         middles: of each span, standardised middles [bins] of a number's bins, or the number of classes.
         log_shares: log share of each bin of each span: where the logits start.
@@ -35,6 +60,7 @@ class Outlets(nn.Module):
         self,
         event: Mixed,
         head: str,
+        bins: Sequence[Bins],
         pieces: int,
         middles: Sequence[Tensor | int],
         log_shares: Sequence[Tensor],
@@ -45,18 +71,19 @@ class Outlets(nn.Module):
         generator: Generator,
     ) -> None:
         super().__init__()
-        spans = range(len(event))
-        self.cellwise = [j for j in spans if head != "bins" and isinstance(event.spans[j].event, Continuous)]
-        self.binned = [j for j in spans if j not in self.cellwise]
+        numbers = [j for j, span in enumerate(event.spans) if isinstance(span.event, Continuous)]
+        self.cellwise = [j for j in numbers if head != "bins" and (head != "auto" or smooth(bins[j]))]
+        self.binned = [j for j in range(len(event)) if j not in self.cellwise]
         self.heads = nn.ModuleList(
             Head(log_shares[j], None if isinstance(m := middles[j], int) else m, width, inputs, bumps, generator)
             for j in self.binned
         )
         self.emission: Emission | None = None
         if self.cellwise:
-            numbers = Mixed(tuple(Span(event.spans[j].name, event.spans[j].event) for j in self.cellwise))
+            served = Mixed(tuple(Span(event.spans[j].name, event.spans[j].event) for j in self.cellwise))
             with seeded(generator):
-                self.emission = Emission(numbers, width, SORTS[head](numbers, pieces))
+                sort = SORTS[SMOOTH_HEAD if head == "auto" else head]
+                self.emission = Emission(served, width, sort(served, pieces))
 
     def begin(self, cells: Tensor, mask: Tensor) -> None:
         """Start distributions over cells where the columns of training cells [rows, spans] are by themselves."""
