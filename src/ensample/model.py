@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 
+from ensample import latent
 from ensample.data.dataset import Dataset
 from ensample.data.nested import is_sequence
 from ensample.data.readers import read as read_records
@@ -266,6 +267,10 @@ class Model:
             told = own.state_probabilities(batch) if probabilities else own.states(batch)
             found += [part[there].numpy() for part, there in zip(told, batch.steps(), strict=True)]
         return found
+
+    encode, decode, reconstruct = verb(latent.encode), verb(latent.decode), verb(latent.reconstruct)
+    interpolate, direction = verb(latent.interpolate), verb(latent.direction)
+    log_prob_interval = verb(latent.log_prob_interval)
 
     def save(self, path: str | Path) -> None:
         """Write the model file: a zip (`.ens`), or a folder where the path has no suffix. See `ensample.load`.

@@ -6,7 +6,16 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Concatenate, Generic, ParamSpec, TypeVar
 
 from ensample.errors import CapabilityError
-from ensample.families.base import DecodesStates, Distribution, Draws, Guarantee, HasGraph, Lengthens, Scores
+from ensample.families.base import (
+    DecodesStates,
+    Distribution,
+    Draws,
+    Guarantee,
+    HasGraph,
+    Intervals,
+    Lengthens,
+    Scores,
+)
 
 if TYPE_CHECKING:
     from ensample.model import Model
@@ -31,11 +40,12 @@ class verb(Generic[P, R]):
         if model is None:
             return self.function  # type: ignore[return-value]
         if name not in model.can:
+            able = [other for other, can in offered().items() if name in can]
             raise MissingVerb(
                 "A model has only the verbs that its family can honour.",
                 f"model.{name}",
                 f"{model.family.name} offers {', '.join(model.can)}",
-                f"fit another family, for example boosted, to use {name}",
+                f"fit {' or '.join(able[:3]) or 'another family'} to use {name}",
             )
         return self.function.__get__(model)  # type: ignore[no-any-return]
 
@@ -56,8 +66,25 @@ def capabilities(distribution: type[Distribution], guarantees: Mapping[str, Guar
         out["impute"] = guarantees.get("draw", "exact")
     elif issubclass(distribution, Scores):
         out["impute"] = "estimate"  # by `infer.proposal`
+    if issubclass(distribution, Intervals):
+        out["log_prob_interval"] = "estimate"
+    if _encodes(distribution):
+        for name in ("encode", "decode", "reconstruct", "interpolate", "direction"):
+            out[name] = guarantees.get("encode", "exact")
     if issubclass(distribution, DecodesStates):
         out["states"] = "exact"
     if issubclass(distribution, HasGraph):
         out["graph"] = "exact"
     return out
+
+
+def offered() -> dict[str, dict[str, Guarantee]]:
+    """Family -> public verb -> guarantee, for every family."""
+    from ensample.families import TABLE
+
+    return {name: capabilities(family.distribution, family.distribution.guarantees) for name, family in TABLE.items()}
+
+
+def _encodes(distribution: type[Distribution]) -> bool:
+    """Whether it is `Encodes`, whose width an instance alone has."""
+    return hasattr(distribution, "encode") and hasattr(distribution, "decode")

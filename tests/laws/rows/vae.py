@@ -21,7 +21,7 @@ CASES = [
             "beta": 4.0,
             "prior": "flow",
             "posterior": "flow",
-            "codes": 8,
+            "codes": 6,
             "decoder": "spline",
             "pieces": 3,
             "width": 16,
@@ -34,5 +34,5 @@ CASES = [
         knob_budget="10 steps",
     ),
     Case("vae", {**SHORT, "prior": "flow", "posterior": "flow"}, budget="300 steps", close=0.15, total=2e-2),
-    Case("vae", {**SHORT, "latents": "codes", "codes": 16}, budget="300 steps", close=0.15, total=2e-2),
+    Case("vae", {**SHORT, "latents": "codes", "codes": 8}, budget="300 steps", close=0.15, total=2e-2),
 ]

@@ -15,7 +15,7 @@ from ensample.nets.mlp import Affine
 
 COMMITMENT = 0.25
 """How much the encoder is pulled to its code, beside the code to the encoder (van den Oord et al. 2017)."""
-SHARPNESS = 4.0
+SHARPNESS = 2.0
 """Proposals of codes: `q(c | x)` falls with the squared distance to the encoder, in units of 1 / SHARPNESS of the mean
 squared distance to the nearest code."""
 
@@ -32,6 +32,8 @@ class Codes(Latents):
         features: columns of the encoder's output.
         prior: p(codes | context) over `groups` classes of `size`.
     """
+
+    prior_share = 0.5  # the nearest codes are not all that explain a record
 
     book: nn.Parameter
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -11,6 +11,7 @@ from torch import Generator, Tensor, nn
 from ensample.events import Batch, Discrete, Mixed, Span
 from ensample.families.base import Distribution, Player, at_least
 from ensample.families.flow.classes import Classes
+from ensample.families.flow.family import Flow
 from ensample.families.flow.steps import Plan, compose
 from ensample.families.flow.transforms.base import Composed
 from ensample.families.layout import Layout, given_width
@@ -149,11 +150,27 @@ class Vae(Training):
 
 
 def _gaussian(family: Vae, features: int, context: int, generator: Generator) -> Latents:
-    flows: dict[str, Composed | None] = {}
-    for role, seen in (("prior", context), ("posterior", features)):
-        plan = Plan(family.dims, seen, PRIORS[role], 2, 64, 1, 8, 5.0, "none", False, "reverse", 0.0)
-        flows[role] = compose(plan, generator) if getattr(family, role) == "flow" else None
-    return Gaussian(family.dims, features, context, samples=family.samples, beta=family.beta, **flows)
+    prior = posterior = None
+    if family.prior == "flow":
+        prior = _flow(PRIOR, family.dims, context, generator)
+    if family.posterior == "flow":
+        posterior = _flow(POSTERIOR, family.dims, features, generator)
+    return Gaussian(
+        family.dims,
+        features,
+        context,
+        samples=family.samples,
+        beta=family.beta,
+        prior=prior,
+        posterior=posterior,
+    )
+
+
+def _flow(options: Flow, dims: int, context: int, generator: Generator) -> Composed:
+    names = {field.name for field in fields(Plan)} & {field.name for field in fields(options)}
+    values = {name: getattr(options, name) for name in names if name != "margins"}
+    values |= {"margins": 0} if "margins" in names else {}  # z has no quantiles to start from
+    return compose(Plan(dims, context, **values), generator)
 
 
 def _codes(family: Vae, features: int, context: int, generator: Generator) -> Latents:
@@ -166,8 +183,10 @@ def _codes(family: Vae, features: int, context: int, generator: Generator) -> La
 LATENTS = {"gaussian": _gaussian, "codes": _codes}
 EACH = 8
 """Length of a code's vector."""
-PRIORS = {"prior": "spline-autoregressive", "posterior": "maf"}
-"""Transforms of the flows: the posterior's runs from noise to z, which makes it an inverse autoregressive flow."""
+PRIOR = Flow(transform="spline-autoregressive", layers=2, width=64, depth=1, bins=8)
+"""From z to a standard normal."""
+POSTERIOR = Flow(transform="maf", layers=2, width=64, depth=1)
+"""From noise to z, which makes it an inverse autoregressive flow."""
 
 
 def _trunk(inputs: int, width: int, layers: int, dropout: float) -> tuple[nn.Module, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Callable
+from typing import ClassVar
 
 import torch
 from torch import Generator, Tensor, nn
@@ -23,6 +24,8 @@ class Latents(nn.Module):
     [times, rows or 1, dims] in (0, 1), what the decoder sees z [times, rows, width].
     """
 
+    prior_share: ClassVar[float]
+    """Share of the points behind an estimate that come from the prior, wherever the encoder looks."""
     width: int
     dims: int
     """Numbers in (0, 1) that one draw takes, and coordinates of the latent space that users see."""
@@ -70,6 +73,8 @@ class Gaussian(Latents):
         prior: a flow from z to a standard normal, context [context, rows]; None is a Gaussian.
         posterior: a flow from the posterior's noise to z, context [features, rows]; None is a Gaussian.
     """
+
+    prior_share = 0.125
 
     def __init__(
         self,
