@@ -9,8 +9,21 @@ from ensample.families import TABLE
 from ensample.families.base import Distribution
 from ensample.verbs import capabilities
 
-VERBS = ("sample", "log_prob", "anomaly_score", "classify", "where", "impute", "mean or mode", "graph", "save")
-"""Columns of the table. `where`: sampling under conditions; `mean or mode`: `impute` with that `how`."""
+VERBS = (
+    "sample",
+    "log_prob",
+    "log_prob_interval",
+    "anomaly_score",
+    "classify",
+    "where",
+    "impute",
+    "mean or mode",
+    "encode",
+    "graph",
+    "save",
+)
+"""Columns of the table. `where`: sampling under conditions; `mean or mode`: `impute` with that `how`; `encode`: also
+`decode`, `reconstruct`, `interpolate` and `direction`."""
 
 
 def table() -> dict[str, dict[str, str]]:
@@ -38,8 +51,8 @@ def markdown() -> str:
     """The table in Markdown, one row a family.
 
     Example:
-        >>> markdown().splitlines()[0]
-        '| family | sample | log_prob | anomaly_score | classify | where | impute | mean or mode | graph | save |'
+        >>> markdown().splitlines()[0][:46]
+        '| family | sample | log_prob | log_prob_interva'
     """
     rows = [("family", *VERBS), ("---",) * (len(VERBS) + 1)]
     rows += [(f"`{name}`", *(can.get(verb, "no") for verb in VERBS)) for name, can in table().items()]
