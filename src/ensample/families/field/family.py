@@ -117,7 +117,7 @@ class Field(Training):
     together: bool = False
     guidance: float = 1.0
     drop: float = 0.1
-    evidence: float = 0.2
+    evidence: float = 0.3
     width: int = 128
     layers: int = 3
     waves: int = 16

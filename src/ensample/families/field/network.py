@@ -76,7 +76,7 @@ class FieldNet(nn.Module):
         with seeded(generator):
             self.trunk = TimedMlp(
                 numbers,
-                2 * numbers + sum(sizes) + given,
+                3 * numbers + sum(sizes) + given,
                 numbers + sum(sizes),
                 width=width,
                 layers=layers,
@@ -87,7 +87,13 @@ class FieldNet(nn.Module):
     def forward(self, x: Tensor, seen: Seen, *clock: Tensor) -> tuple[Tensor, Tensor]:
         """(numbers [rows, numbers], logits [rows, sum of sizes]); x is of unit spread, clocks are [rows] or [1]."""
         numbers = torch.where(seen.known, seen.values, torch.where(seen.alive, x, 0.0)).clamp(-REACH, REACH)
-        parts = [numbers, seen.known.to(x.dtype), seen.alive.to(x.dtype)]
+        known = seen.known.to(x.dtype)
+        parts = [
+            numbers,
+            numbers * known,
+            known,
+            seen.alive.to(x.dtype),
+        ]  # clean numbers tell otherwise than noisy ones
         for i, size in enumerate(self.sizes):
             parts.append(F.one_hot(seen.codes[:, i], size).to(x.dtype) * seen.shown[:, i, None])
         out = self.trunk(torch.cat([*parts, seen.given], 1), *clock)
