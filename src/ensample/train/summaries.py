@@ -17,6 +17,7 @@ from ensample.errors import InputError, Interrupted, TrainingError
 from ensample.families.base import Distribution, Statistics, SummaryFamily
 from ensample.kinds.records import Records
 from ensample.run import Progress, Run
+from ensample.train.stepwise import InBatches, Stepwise
 
 PART = "summaries"
 """Name of the part of a run that holds the state after the last whole step."""
@@ -58,8 +59,9 @@ def fit_by_summaries(
     """Summarize and update until the objective changes by less than `family.tolerance` nats a record, or time is up.
 
     The objective is the mean log-likelihood, plus the log prior of the parameters over the number of records if the
-    family has one. The state is kept in `run` after every step, so a run that was killed goes on from there and ends
-    with the same bits.
+    family has one. A family with a `minibatch` learns by stepwise EM (`ensample.train.stepwise`): a step is still a
+    pass, and its likelihood that of the rows as they were met. The state is kept in `run` after every step, so a run
+    that was killed goes on from there and ends with the same bits.
 
     Arguments:
         family: what learns.
@@ -74,18 +76,26 @@ def fit_by_summaries(
         InputError: `start` is over another event or of another family.
         Interrupted: Ctrl-C in a run with a folder. Without one, the last whole step is returned with a warning.
     """
-    current, step, before, finished = _begin(family, records, seed, run, start)
+    stepwise = None
+    if isinstance(family, InBatches) and family.minibatch is not None:
+        stepwise = Stepwise(family, records, family.minibatch, seed)
+    current, step, before, finished = _begin(family, records, seed, run, start, stepwise)
     passes = _Passes(family, records, batch)
     try:
         while not finished and step < family.steps and not run.clock.over(steps=step, epochs=step):
             began = run.clock.seconds
-            statistics = passes.total(current)
-            objective = _objective(family, current, statistics)
-            current = family.update(current, statistics)
+            if stepwise is None:
+                statistics = passes.total(current)
+                objective = _objective(family, current, statistics)
+                current = family.update(current, statistics)
+            else:
+                current, statistics = stepwise.passed(current, step)
+                objective = _objective(family, current, statistics)
             step += 1
             finished = abs(objective - before) < family.tolerance  # it falls where a component is given up
             before = objective
-            run.keep(PART, current.arrays(), _facts(current, step, before, finished, run.clock.seconds))
+            state = current.arrays() | ({} if stepwise is None else stepwise.arrays())
+            run.keep(PART, state, _facts(current, step, before, finished, run.clock.seconds))
             seconds = max(run.clock.seconds - began, 1e-9)
             share = max(step / family.steps, run.clock.share(steps=step, epochs=step))
             left = min(seconds * (family.steps - step), run.clock.budget.seconds - run.clock.seconds)
@@ -96,11 +106,16 @@ def fit_by_summaries(
 
 
 def _begin(
-    family: SummaryFamily, records: Records, seed: int, run: Run, start: Distribution | None
+    family: SummaryFamily,
+    records: Records,
+    seed: int,
+    run: Run,
+    start: Distribution | None,
+    stepwise: Stepwise | None,
 ) -> tuple[Distribution, int, float, bool]:
     kept = run.kept(PART)
     if kept is None:
-        if start is not None and (type(start) is not family.distribution or start.event != records.event):
+        if start is not None and (not isinstance(start, family.distribution) or start.event != records.event):
             raise InputError(
                 "Learning by statistics goes on from a model of the same family and fields.",
                 f"start, {family.name}",
@@ -110,6 +125,8 @@ def _begin(
         return family.start(records, seed) if start is None else start, 0, -math.inf, False
     arrays, facts = kept
     run.clock = Clock(run.clock.budget, max(run.clock.seconds, facts["seconds"]))
+    if stepwise is not None:
+        stepwise.resume(arrays)
     current = family.restore(records.event, records.given, arrays, facts["facts"])
     return current, facts["step"], float.fromhex(facts["objective"]), facts["finished"]
 

@@ -16,7 +16,11 @@ CASES = [
             "ridge": 0.3,
             "tolerance": 0.02,
             "steps": 2,
+            "choice": "bic",
+            "moves": 4,
+            "minibatch": 100,
         },
+        knob_options={"choice": {"components": None}},
     ),
     Case("mixture", {"components": 24, "covariance": "diagonal"}, close=0.05),
 ]

@@ -63,6 +63,10 @@ class Covariance(ABC):
     def narrow(self, covariances: Tensor) -> Tensor:
         """Inverse of `widen`."""
 
+    @abstractmethod
+    def parameters(self, d: int) -> tuple[int, int]:
+        """Free parameters for d coordinates: (of each component, shared by all)."""
+
 
 class Full(Covariance):
     """Each component has a covariance matrix of its own."""
@@ -87,6 +91,10 @@ class Full(Covariance):
         """[k, d, d]."""
         return covariances
 
+    def parameters(self, d: int) -> tuple[int, int]:
+        """A symmetric matrix each."""
+        return d * (d + 1) // 2, 0
+
 
 class Tied(Full):
     """All components share one covariance matrix."""
@@ -108,6 +116,10 @@ class Tied(Full):
     def narrow(self, covariances: Tensor) -> Tensor:
         """[d, d]."""
         return covariances[0]
+
+    def parameters(self, d: int) -> tuple[int, int]:
+        """One symmetric matrix."""
+        return 0, d * (d + 1) // 2
 
 
 class Diagonal(Covariance):
@@ -133,6 +145,10 @@ class Diagonal(Covariance):
         """[k, d]."""
         return covariances
 
+    def parameters(self, d: int) -> tuple[int, int]:
+        """A variance a coordinate."""
+        return d, 0
+
 
 class Spherical(Diagonal):
     """One variance a component, the same in every direction."""
@@ -157,6 +173,10 @@ class Spherical(Diagonal):
     def narrow(self, covariances: Tensor) -> Tensor:
         """[k]."""
         return covariances[:, 0]
+
+    def parameters(self, d: int) -> tuple[int, int]:
+        """One variance."""
+        return min(d, 1), 0
 
 
 STRUCTURES: dict[str, Covariance] = {

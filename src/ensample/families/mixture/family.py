@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
-import torch
 from torch import Tensor
 
 from ensample.errors import InputError
 from ensample.events import Batch, Mixed
 from ensample.families.base import Distribution, Statistics, at_least
 from ensample.families.mixture.cells import mixture_of
+from ensample.families.mixture.choice import Trials, choice_named
 from ensample.families.mixture.components import (
     Components,
     Layout,
@@ -23,14 +23,11 @@ from ensample.families.mixture.components import (
 )
 from ensample.families.mixture.covariance import structure_named
 from ensample.families.mixture.model import MixtureDistribution
-from ensample.families.mixture.start import starting_components
+from ensample.families.mixture.moves import improved
 from ensample.kinds.records import Records
 
-LADDER = (1, 2, 4, 8, 16, 32, 64)
-"""Numbers of components that are tried when none is given."""
-
 _SAMPLE = 20_000
-_TRIAL_STEPS = 20
+"""Rows on which starts are tried."""
 
 
 @dataclass(frozen=True)
@@ -43,19 +40,27 @@ class Mixture:
     that is left with fewer than five rows is dropped, since its mean would give these rows away.
 
     Arguments:
-        components: how many at most; None tries 1, 2, 4, ... 64 on a sample and takes the best on held-out rows of it.
+        components: how many at most; None lets `choice` decide.
         covariance: "full", "tied", "diagonal" or "spherical".
         smoothing: class probabilities are as if each component had seen this many more rows with the overall shares.
         ridge: variance added to every number, in units of the column's (standardised) variance.
         tolerance: learning stops when a step gains less than this, in nats per record.
         steps: most passes over the records.
+        choice: how a free number of components is chosen, on a sample. "held-out" tries 1, 2, 4, ... 64 and takes the
+            best on held-out rows; "bic" does so by the Bayesian information criterion (Schwarz 1978) and then looks
+            between the powers of two; "dirichlet" starts from 64, under a Dirichlet prior on the weights that empties
+            those which are not worth their parameters (Figueiredo and Jain 2002).
+        moves: most merge-and-split moves (Ueda et al. 2000) that are tried to leave a poor start, on a sample.
+        minibatch: rows after which parameters move (stepwise EM: Cappé and Moulines 2009), for large data and streams;
+            None is a step a pass.
 
     Raises:
         InputError: an argument is out of its range.
 
     Example:
         >>> Mixture(components=8, covariance="diagonal")
-        Mixture(components=8, covariance='diagonal', smoothing=1.0, ridge=1e-06, tolerance=0.0001, steps=200)
+        Mixture(components=8, covariance='diagonal', smoothing=1.0, ridge=1e-06, tolerance=0.0001, steps=200,
+                choice='held-out', moves=0, minibatch=None)
     """
 
     components: int | None = None
@@ -64,20 +69,24 @@ class Mixture:
     ridge: float = 1e-6
     tolerance: float = 1e-4
     steps: int = 200
+    choice: Literal["held-out", "bic", "dirichlet"] = "held-out"
+    moves: int = 0
+    minibatch: int | None = None
 
     name: ClassVar[str] = "mixture"
     distribution: ClassVar[type[Distribution]] = MixtureDistribution
 
     def __post_init__(self) -> None:
         structure_named(self.covariance)
-        at_least(self, components=1, steps=1, tolerance=0.0, smoothing=1e-6, ridge=1e-12)
+        choice_named(self.choice)
+        at_least(self, components=1, steps=1, tolerance=0.0, smoothing=1e-6, ridge=1e-12, moves=0, minibatch=1)
 
     def refuses(self, event: Mixed, given: Mixed | None) -> str | None:
         """Accepts every mixed event."""
         return None if isinstance(event, Mixed) else "a mixture needs a table of fields"
 
     def start(self, records: Records, seed: int) -> MixtureDistribution:
-        """From clusters of a sample, refined on it if there is more; the best number of components if that is free.
+        """From clusters of a sample, refined on it if there is more, its number of components chosen if that is free.
 
         Raises:
             InputError: there are no records.
@@ -85,10 +94,14 @@ class Mixture:
         if len(records) == 0:
             raise InputError("A mixture needs at least one record.", "the training data", "0 rows", "add rows")
         sample = records.sample(_SAMPLE, seed)
+        trials = Trials(self, sample, seed)
         if self.components is None:
-            return self._chosen(sample, seed)
-        current = self._begin(sample, self.components, seed)
-        return self._refined(current, sample) if len(sample) < len(records) else current
+            current = choice_named(self.choice)(trials)
+        else:
+            current = trials.begun(self.components)
+            if len(sample) < len(records) or self.moves:
+                current = trials.refined(current)
+        return improved(trials, current, self.moves)
 
     def prepare(self, current: MixtureDistribution, batch: Batch) -> Prepared:
         """A batch sorted by what is known in each row, encoded once for all steps."""
@@ -124,28 +137,3 @@ class Mixture:
             {j: arrays[f"share.{j}"] for j in columns},
         )
         return mixture_of(event, given, structure_named(self.covariance), components)
-
-    def _begin(self, sample: Records, k: int, seed: int) -> MixtureDistribution:
-        structure, layout = structure_named(self.covariance), Layout.of(sample.event, sample.given)
-        generator = torch.Generator().manual_seed(seed)
-        joint = layout.join(sample.batch())
-        components = starting_components(structure, layout, joint, k, self.smoothing, self.ridge, generator)
-        return mixture_of(sample.event, sample.given, structure, components)
-
-    def _chosen(self, sample: Records, seed: int) -> MixtureDistribution:
-        learn, held = sample.split(0.2, seed)
-        held = held if len(held) else learn
-        best, most = self._begin(learn, 1, seed), -float("inf")
-        for k in LADDER:
-            current = self._refined(self._begin(learn, k, seed), learn)
-            score = float(current.log_prob(held.batch()).mean())
-            if score <= most:
-                break
-            best, most = current, score
-        return best
-
-    def _refined(self, current: MixtureDistribution, sample: Records) -> MixtureDistribution:
-        prepared = self.prepare(current, sample.batch())
-        for _ in range(_TRIAL_STEPS):
-            current = self.update(current, self.summarize_prepared(current, prepared))
-        return current
