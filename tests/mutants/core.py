@@ -38,10 +38,6 @@ MUTANTS = [
     Mutant("families/boosted/adaptive.py", "self.power - 2 * float(weights @ cross)", "self.power", ADAPTIVE),
     Mutant("families/boosted/adaptive.py", "| np.isin(b, known)", "| True", ADAPTIVE),
     Mutant("families/orders.py", "torch.maximum(key[:, j], key[:, span.exists[0]])", "key[:, j]", NETS),
-    Mutant("families/autoregressive/family.py", "*= earlier[:, :, self.inputs]", "*= 1.0", NETS),
-    Mutant(
-        "families/autoregressive/family.py", "self.sources.values(cells) * mask", "self.sources.values(cells)", NETS
-    ),
     Mutant("families/autoregressive/cells.py", "(after > 0) & (before < after)", "before < after", NETS),
     Mutant("nets/heads.py", "shape[:, k] = 2 * height", "shape[:, k] = -2 * height", "tests/nets"),
     Mutant("nets/heads.py", "d_h * outer", "d_h", "tests/nets"),

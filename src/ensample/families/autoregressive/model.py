@@ -181,11 +181,11 @@ class AutoregressiveColumns(nn.Module, Chain):
         return rows, rows.use().transpose(0, 1) * values
 
     def _inputs(self, batch: Batch, places: Tensor) -> tuple[Ordered, Tensor]:
-        """What the network is given, and the values of its inputs [rows, inputs], 0 where not known."""
+        """What the network is given, and the values of its inputs [rows, inputs], whatever they are where not known."""
         cells, mask, seen_at = batch.cells[:, self.inputs], batch.mask[:, self.inputs], places[:, self.inputs]
         if self.given is not None and batch.cond is not None:
             cells, mask = torch.cat([cells, batch.cond.cells], 1), torch.cat([mask, batch.cond.mask], 1)
             seen_at = torch.cat([seen_at, seen_at.new_full(batch.cond.cells.shape, -1)], 1)
-        values = self.sources.values(cells) * mask
+        values = self.sources.values(cells)
         embedded = self.embedding(self.sources.index(cells), values)
         return Ordered(embedded, mask.to(torch.float32), seen_at, places), values

@@ -30,8 +30,10 @@ def smooth(bins: Bins) -> bool:
 
     A mixture of smooth components is slow to learn a density that ends at an edge; bins end anywhere.
     """
-    if bins.favourites is not None and len(bins.index(bins.favourites).unique()) > HEAPED * len(bins):
-        return False
+    if bins.favourites is not None:
+        heaped = int(torch.bincount(bins.index(bins.favourites)).count_nonzero())
+        if heaped > HEAPED * len(bins):
+            return False
     width = bins.last - bins.first + 1
     middle, ends = int(width.median()), int(torch.minimum(width[0], width[-1]))
     return bins.weights is None and middle >= SMOOTH_WIDTH and ends >= FADING * middle
