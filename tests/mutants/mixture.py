@@ -1,0 +1,29 @@
+"""Mutants of what mixtures choose, of their cells, of stepwise EM, and of the families of training rows."""
+
+from __future__ import annotations
+
+from tests.mutants import Mutant
+
+CHOICE = "tests/families/test_mixture_choice.py"
+CELLS = "tests/families/test_mixture_cells.py"
+NEIGHBOURS = "tests/families/test_neighbours.py"
+MUTANTS = [
+    Mutant(
+        "families/mixture/choice.py", "0.5 * math.log(len(trials.sample)) * free", "0.0 * free", f"{CHOICE} -k true"
+    ),
+    Mutant("families/mixture/choice.py", "left = (count - price)", "left = (count - 0.0 * price)", f"{CHOICE} -k pay"),
+    Mutant("families/mixture/moves.py", "log_share - log_share.logsumexp(0)", "log_share", f"{CHOICE} -k merge"),
+    Mutant("families/mixture/moves.py", "if objective > best +", "if objective > -1e30 * best +", f"{CHOICE} -k worse"),
+    Mutant("train/stepwise.py", "(self.step + 2.0) ** -FORGETTING", "1.0", f"{CHOICE} -k stepwise"),
+    Mutant("train/stepwise.py", "self.step = int(own.pop", "own.pop", f"{CHOICE} -k bits"),
+    Mutant("families/mixture/cells.py", "distinct.abs() < FAR", "distinct.abs() < 0", f"{CELLS} -k difference"),
+    Mutant("families/mixture/cells.py", "narrow = width.exp() < NARROW", "narrow = width.exp() < 1e9", CELLS),
+    Mutant("families/mixture/model.py", ".rsqrt().amin(0)", ".rsqrt().amax(0)", f"{CELLS} -k narrow"),
+    Mutant("infer/likelihood.py", "yield rows, points\n", "yield rows, 1\n", f"{CELLS} -k middle"),
+    Mutant(
+        "families/neighbours/kernels.py", "total.masked_fill(itself,", "total.masked_fill(~itself & itself,", NEIGHBOURS
+    ),
+    Mutant("families/neighbours/kernels.py", "other / max(size - 1, 1)", "other", NEIGHBOURS),
+    Mutant("families/neighbours/smote.py", "start + u[:, 0] * (end - start)", "end", NEIGHBOURS),
+    Mutant("families/neighbours/smote.py", "largest=False", "largest=True", NEIGHBOURS),
+]
