@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from tests.laws.cases import toy_records
 from torch.nn.utils.parametrizations import spectral_norm
 
 from ensample.budget import Budget, Clock
@@ -22,7 +23,6 @@ from ensample.kinds.records import ABSENT, Records
 from ensample.nets.mlp import Affine
 from ensample.run import Run
 from ensample.train import learn
-from tests.laws.cases import toy_records
 
 SMALL = {"width": 32, "layers": 2, "latent": 8}
 ABLE = {"width": 64, "layers": 2, "latent": 8, "batch_size": 128, "learning_rate": 6e-3}
