@@ -13,6 +13,7 @@ from tests.laws.ragged import CASES, LETTERS, fitted, generator
 
 from ensample.errors import InputError
 from ensample.events import MISSING_LENGTH, Batch, Continuous, Discrete, Lattice, Mixed, Ragged, Span
+from ensample.families.markov import expectation
 from ensample.families.markov.em import fit_categorical, fit_gaussian
 from ensample.families.markov.family import Markov
 from ensample.families.markov.lengths import LengthLaw
@@ -200,6 +201,19 @@ def test_em_is_that_of_hmmlearn(covariance):
     name = {"diag": "diagonal"}.get(covariance, covariance)
     fit = fit_gaussian(x, lengths, start, moves, x[:3], spread, covariance=name, iterations=6)
     assert np.allclose(fit.log_likelihood, rival.monitor_.history, rtol=1e-9)
+
+
+def test_large_blocks_in_float32_find_the_same(monkeypatch):
+    rng = np.random.default_rng(2)
+    lengths = rng.integers(1, 60, 400)
+    x = rng.normal(size=(lengths.sum(), 2)) + 2 * rng.integers(0, 3, (lengths.sum(), 1))
+    given = (np.full(3, 1 / 3), rng.dirichlet(np.ones(3), 3), x[:3], np.full((3, 2), 2.0))
+    assert len(x) > expectation.SMALL
+    fast = fit_gaussian(x, lengths, *given, iterations=15)
+    monkeypatch.setattr(expectation, "SMALL", 10**9)
+    slow = fit_gaussian(x, lengths, *given, iterations=15)
+    assert np.allclose(fast.log_likelihood, slow.log_likelihood, rtol=1e-7)
+    assert np.allclose(fast.means, slow.means, atol=1e-4)
 
 
 def test_categorical_em_counts_what_is_certain():

@@ -25,6 +25,9 @@ from ensample.families.mixture.forms import Form
 CHUNK = 4096
 """Short steps are handled together up to this number of positions: products are wide, and stay in the cache."""
 
+SMALL = 8192
+"""Below this number of positions the recursions of a block run in float64: nothing to gain from less."""
+
 _LN2 = math.log(2.0)
 
 
@@ -63,6 +66,11 @@ class Block:
 
     chunks: tuple[Chunk, ...]
     nbytes: int
+
+    @property
+    def positions(self) -> int:
+        """Steps of all sequences together."""
+        return sum(sum(chunk.sizes) for chunk in self.chunks)
 
 
 def block_of(form: Form, layout: Layout, batch: Batch, ridge: float) -> Block:
@@ -170,16 +178,18 @@ class _Pass:
         """The recursions of one block, and the sums that they weigh."""
         if not part.chunks:
             return
+        dtype = torch.float32 if part.positions >= SMALL else torch.float64
+        chain = Chain(self.chain.start.to(dtype), self.chain.transitions.to(dtype))
         tops, joints, b = list[Tensor](), list[Tensor](), list[Tensor]()
         for chunk in part.chunks:
-            joint = self._joint(chunk)
-            tops.append(joint.amax(0))
-            joints.append(joint.sub_(tops[-1]).exp2_())
-            b += chunk.steps(self._of_states(joint))
-        predicted, scales = forward(self.chain, b)
+            joint, top = self._scaled(chunk, dtype)
+            tops.append(top)
+            joints.append(joint)
+            b += chunk.steps(self._of_states(joints[-1]))
+        predicted, scales = forward(chain, b)
         total = self.statistics
-        total["log_prob"] += torch.cat(scales).log().sum() + torch.cat(tops).sum() * _LN2
-        total["transitions"] += smooth(self.chain, b, predicted)
+        total["log_prob"] += torch.cat(scales).to(torch.float64).log().sum() + torch.cat(tops).sum() * _LN2
+        total["transitions"] += smooth(chain, b, predicted)
         total["start"] += b[0].sum(1)
         done = 0
         for chunk, joint in zip(part.chunks, joints, strict=True):
@@ -201,6 +211,18 @@ class _Pass:
     def _of_states(self, joint: Tensor) -> Tensor:
         """From components [k, positions] to states [s, positions], a tensor of its own unless they are the same."""
         return joint if len(joint) == self.states else joint.view(self.states, -1, joint.shape[1]).sum(1)
+
+    def _scaled(self, chunk: Chunk, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """`weight * p(known coordinates)` [k, positions], at most one, and log2 [positions] of what was divided by."""
+        first = chunk.patterns[0]
+        if first.positions is None and not first.known and len(first.codes) == 1:  # one look into a small table
+            ((j, column),) = first.codes.items()
+            table = self._weights(()) + self.bits[j]
+            top = table.amax(0)
+            return (table - top).exp2_().to(dtype).index_select(1, column), top[column]
+        joint = self._joint(chunk)
+        top = joint.amax(0)
+        return joint.sub_(top).to(dtype).exp2_(), top
 
     def _joint(self, chunk: Chunk) -> Tensor:
         """log2 of `weight * p(known coordinates)` of every component, [k, positions]."""
@@ -229,6 +251,7 @@ class _Pass:
         if len(joint) != self.states:
             of_state = self._of_states(joint).clamp(min=torch.finfo(joint.dtype).tiny)
             share = (joint.view(self.states, -1, joint.shape[1]) * (gamma / of_state)[:, None]).view_as(joint)
+        share = share.to(torch.float64)
         for pattern in chunk.patterns:
             part = share if pattern.positions is None else share[:, pattern.positions]
             if pattern.known not in self.sums:
