@@ -27,7 +27,7 @@ $(VENV)/.all: pyproject.toml constraints.txt | $(BIN)/python
 venv: $(VENV)/.all  ## the environment for development, in .venv
 
 demo: $(VENV)/.run  ## compare families on census records (Adult): leaderboard and HTML report
-	$(BIN)/ensample compare sample:adult --split-column split --budget 100s --seed 0 --save demo/adult.html
+	$(BIN)/ensample compare sample:adult --split-column split --families boosted,trees,circuit,bayesnet,mixture,autoregressive --budget 100s --seed 0 --save demo/adult.html
 
 test: lint docs  ## style, types, tests, examples in the documentation, and the documentation itself
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_WORKERS)

@@ -49,7 +49,7 @@ def ours(task: str) -> Side:
     """The transforms of `ensample.families.flow`."""
     from ensample.families.flow.steps import Plan, compose
 
-    plan = Plan(DIMS, 0, task, LAYERS, WIDTH, 2, BINS, BOUND, "none", False, "reverse", 0.0)
+    plan = Plan(DIMS, 0, task, LAYERS, WIDTH, 2, BINS, BOUND, 0, 0, "none", False, "reverse", 0.0)
     flow = compose(plan, Generator().manual_seed(0))
 
     def nats(x: Tensor) -> Tensor:

@@ -69,7 +69,7 @@ def forest(train: pd.DataFrame, rows: int) -> tuple[Callable[[], object], Callab
 
     def fit() -> None:
         state["model"] = ForestDiffusionModel(
-            coded.to_numpy(float),
+            np.array(coded, dtype=float),
             n_t=10,
             duplicate_K=10,
             n_estimators=50,

@@ -10,7 +10,7 @@ import torch
 
 from ensample.data.dataset import Dataset
 from ensample.errors import InputError
-from ensample.events import Batch, unknown
+from ensample.events import Batch, Ragged, unknown
 from ensample.infer.classify import class_log_prob, is_class
 from ensample.kinds.codec import TableCodec
 
@@ -55,20 +55,24 @@ def _column(model: Model, field: str) -> int:
             repr(field),
             f"choose from {', '.join(model.codec.model)}",
         )
-    spans = model.codec.columns_of(field)
-    if len(spans) != 1 or not is_class(model.codec.event, spans.start):
-        able = [
-            name
-            for name in model.codec.model
-            if len(at := model.codec.columns_of(name)) == 1 and is_class(model.codec.event, at.start)
-        ]
+    able = _classes(model)
+    if field not in able:
         raise InputError(
             "The class must be a category or a truth.",
             "classify, field",
             f"{field} is a {model.schema[field].kind.name}",
             f"choose from {', '.join(able) or 'nothing: this model has no category'}",
         )
-    return spans.start
+    return model.codec.columns_of(field).start
+
+
+def _classes(model: Model) -> list[str]:
+    """Fields that are one class each."""
+    event = model.codec.event
+    if isinstance(event, Ragged):
+        return []
+    places = {name: model.codec.columns_of(name) for name in model.codec.model}
+    return [name for name, at in places.items() if len(at) == 1 and is_class(event, at.start)]
 
 
 def _placed(model: Model, part: TableCodec, batch: Batch) -> Batch:

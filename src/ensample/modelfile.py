@@ -109,7 +109,7 @@ def _composed(facts: dict[str, Any], folder: Path) -> Model:
     codec = codec_of(schema_from_plain(facts["schema"]), tuple(facts["model"]), tuple(facts["given"]))
     family = from_plain(TABLE[facts["family"]], facts["options"])
     arrays = read_arrays(folder / "weights.safetensors")
-    distribution = family.restore(codec.event, codec.given_event, arrays, facts["learned"])
+    distribution = family.restore(codec.event, codec.given_event, arrays, facts["learned"])  # type: ignore[arg-type]  # as saved
     return Model(codec, family, distribution, facts["facts"])
 
 

@@ -198,6 +198,14 @@ def test_what_does_not_exist_tells_nothing_before_its_state_is_known():
     assert bool(seen[0][3].any())  # a state still masked: the amount moves, whether it exists or not
 
 
+def test_a_number_drawn_as_a_class_is_shown_only_with_its_state():
+    model = Field(width=8).build(toy_records(2_000), 0)
+    full = model.seen(toy_records(2_000).batch())
+    learning = Learning(model.view, PATHS["linear"], PARAMETERISATIONS["edm"], optimal, 0.5, 0.0, False)
+    shown = task(full, learning, generator(0)).seen.shown
+    assert not bool((shown[:, 2] & ~shown[:, 1]).any()) and bool(shown[:, 2].any())
+
+
 def test_optimal_coupling_shortens_the_way_and_keeps_to_what_is_known():
     data, noise = torch.randn(2, 64, 2, generator=generator(0))
     nothing = Seen(*(torch.zeros(64, 1) for _ in range(6)))

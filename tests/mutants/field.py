@@ -13,7 +13,7 @@ MUTANTS = [
     Mutant("solvers/steps.py", "first, second = near + r_0", "first, second = near - r_0", f"{STEPS} -k law_13"),
     Mutant("solvers/steps.py", "2 * (near - far) / (r_0 + r_1)", "(near - far) / (r_0 + r_1)", f"{STEPS} -k law_13"),
     Mutant("solvers/steps.py", "torch.sqrt((1 - kept)", "torch.sqrt((1 + kept)", f"{STEPS} -k in_distribution"),
-    Mutant("solvers/adaptive.py", "22 / 525", "20 / 525", f"{STEPS} -k adaptive"),
+    Mutant("solvers/adaptive.py", "-2187 / 6784, 11 / 84", "2187 / 6784, 11 / 84", f"{STEPS} -k adaptive"),
     Mutant("solvers/paths.py", "return 2 * sigma * (d_sigma", "return sigma * (d_sigma", PATHS),
     Mutant("solvers/density.py", "d1 + 2 * d2 + 2 * d3", "d1 + 2 * d2 + d3", DENSITY),
     Mutant(

@@ -20,6 +20,9 @@ MOST_LEVELS = 100_000
 SAMPLE_ROWS = 50_000
 """Rows of the random sample from which shapes (skew, spikes, hard bounds) are read."""
 
+PROFILE_STREAM = 0x50
+"""Sets the draw of that sample apart from other draws with the same seed."""
+
 
 class Profile:
     """Facts of one column, gathered batch by batch.
@@ -125,7 +128,7 @@ class _Gathering:
     def __init__(self, schema: pa.Schema, seed: int = 0) -> None:
         self.found = {f.name: (SequenceProfile if is_sequence(f.type) else Profile)(f.name, f.type) for f in schema}
         self.plain = pa.schema([f for f in schema if not is_sequence(f.type)])
-        self.sampler = _Sampler(np.random.default_rng(seed))
+        self.sampler = _Sampler(np.random.default_rng((seed, PROFILE_STREAM)))
 
     def add(self, batch: pa.RecordBatch) -> None:
         """One more batch."""

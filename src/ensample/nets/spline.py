@@ -57,15 +57,65 @@ def inverse_spline(y: Tensor, theta: Tensor, bins: int, bound: float) -> tuple[T
     v = ((y + bound) / (2 * bound)).clamp(0.0, 1.0)
     box = _box(theta, bins)
     index = _bin(box.height_ends, v)
-    k = _knots(box, theta, index, bins)
+    t, s, k = _solved(v, _knots(box, theta, index, bins))
+    x = (k.x + t * k.w) * (2 * bound) - bound
+    inside = y.abs() < bound
+    return torch.where(inside, x, y), torch.where(inside, _log_slope(t, s, k), 0.0)
+
+
+def shared_spline(x: Tensor, theta: Tensor, bins: int, bound: float, inverse: bool = False) -> tuple[Tensor, Tensor]:
+    """(y, log dy/dx) of `spline`, or (x, log dy/dx) of `inverse_spline`, with theta [dims, 3 bins - 1] for all rows.
+
+    Many bins cost little here: they are made once, and each value finds its own by bisection.
+    """
+    u = ((x + bound) / (2 * bound)).clamp(0.0, 1.0)
+    box = _box(theta[:, :, None], bins)
+    ends = (box.height_ends if inverse else box.width_ends)[:, :-1, 0].detach().contiguous()
+    index = torch.searchsorted(ends, u.detach(), right=True)
+    k = _knots(Box(*(part[:, :, 0] for part in box)), theta, index, bins)
+    inside = x.abs() < bound
+    if inverse:
+        t, s, k = _solved(u, k)
+        out = k.x + t * k.w
+    else:
+        s, t = k.h / k.w, ((u - k.x) / k.w).clamp(0.0, 1.0)
+        q = t * (1 - t)
+        out = k.y + k.h * (s * t * t + k.d0 * q) / (s + (k.d0 + k.d1 - 2 * s) * q)
+    return torch.where(inside, out * (2 * bound) - bound, x), torch.where(inside, _log_slope(t, s, k), 0.0)
+
+
+def through_quantiles(x: Tensor, bins: int, bound: float) -> Tensor:
+    """Parameters [3 bins - 1] of the spline that takes the quantiles of x [rows] to those of a standard normal."""
+    share = _shares(bins, len(x))
+    normal = torch.special.ndtri(share)
+    ends = torch.tensor([0.0, *share[1:-1].tolist(), 1.0][: bins - 1], dtype=torch.float64)  # the extremes themselves
+    sizes = []
+    for knots in (torch.quantile(x.to(torch.float64), ends) if len(x) else normal, normal):
+        unit = ((knots + bound) / (2 * bound)).clamp(0.0, 1.0)
+        size = torch.diff(unit, prepend=unit.new_zeros(1), append=unit.new_ones(1)).clamp(min=2 * LEAST / bins)
+        sizes.append(size / size.sum())
+    slopes = (sizes[1][1:] + sizes[1][:-1]) / (sizes[0][1:] + sizes[0][:-1])
+    raw = torch.log(torch.expm1((slopes - LEAST_SLOPE).clamp(1e-3, 500.0))) - UNIT
+    logits = [torch.log2(((size - LEAST / bins) * bins).clamp(min=2.0**-STEEPEST)) for size in sizes]
+    return torch.cat([*logits, raw]).to(torch.float32)
+
+
+def _shares(bins: int, rows: int) -> Tensor:
+    """Shares [bins - 1] of the rows below each knot: even, but halved again and again towards both ends."""
+    tail = min(6, bins // 6)
+    even = torch.arange(1, bins - 2 * tail, dtype=torch.float64) / (bins - 2 * tail)
+    halves = 0.5 ** torch.arange(tail, 0, -1, dtype=torch.float64) / (bins - 2 * tail)
+    return torch.cat([halves, even, 1 - halves.flip(0)]).clamp(0.5 / (rows + 1), 1 - 0.5 / (rows + 1))
+
+
+def _solved(v: Tensor, k: Knots) -> tuple[Tensor, Tensor, Knots]:
+    """Place within the bin and slope of the bin, of heights v."""
     s, rise = k.h / k.w, v - k.y
     bend = rise * (k.d0 + k.d1 - 2 * s)
     a, b, c = k.h * (s - k.d0) + bend, k.h * k.d0 - bend, -s * rise
     root = torch.sqrt((b * b - 4 * a * c).clamp(min=0.0))
     t = torch.where(b > 0, -2 * c / (b + root), (root - b) / (2 * a)).clamp(0.0, 1.0)  # without cancellation
-    x = (k.x + t * k.w) * (2 * bound) - bound
-    inside = y.abs() < bound
-    return torch.where(inside, x, y), torch.where(inside, _log_slope(t, s, k), 0.0)
+    return t, s, k
 
 
 class Knots(NamedTuple):
@@ -112,20 +162,23 @@ def _bin(ends: Tensor, value: Tensor) -> Tensor:
 
 
 def _knots(box: Box, theta: Tensor, index: Tensor, bins: int) -> Knots:
-    w, h = box.widths.gather(1, index)[:, 0], box.heights.gather(1, index)[:, 0]
-    x, y = box.width_ends.gather(1, index)[:, 0] - w, box.height_ends.gather(1, index)[:, 0] - h
+    """The bins `index`: [dims, 1, rows] where each row has its own box, [dims, rows] where all share one."""
+    w, h, right, upper = (part.gather(1, index).view(len(index), -1) for part in box)
     d0, d1 = _slopes(theta, index, bins)
-    return Knots(x, w, y, h, torch.where(index[:, 0] == 0, 1.0, d0), torch.where(index[:, 0] == bins - 1, 1.0, d1))
+    index = index.view(len(index), -1)
+    ends = torch.where(index == 0, 1.0, d0), torch.where(index == bins - 1, 1.0, d1)
+    return Knots(right - w, w, upper - h, h, *ends)
 
 
 def _slopes(theta: Tensor, index: Tensor, bins: int) -> tuple[Tensor, Tensor]:
     """Slopes at both ends of the bins as the parameters have them, those at the ends of the box not yet 1."""
     if bins == 1:
-        one = torch.ones_like(theta[:, 0])
-        return one, one
-    raw = theta[:, 2 * bins :].gather(1, torch.cat([index - 1, index], 1).clamp(0, bins - 2))
-    slopes = LEAST_SLOPE + F.softplus(raw + UNIT)
-    return slopes[:, 0], slopes[:, 1]
+        return theta.new_ones(()), theta.new_ones(())
+    places = torch.stack([index - 1, index]).clamp(0, bins - 2).flatten(2)  # [2, dims, rows]
+    raw = theta[:, 2 * bins :]
+    found = torch.stack([raw.gather(1, place.view_as(index)).view(len(index), -1) for place in places])
+    slopes = LEAST_SLOPE + F.softplus(found + UNIT)
+    return slopes[0], slopes[1]
 
 
 def _log_slope(t: Tensor, s: Tensor, k: Knots) -> Tensor:

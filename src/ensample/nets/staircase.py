@@ -121,26 +121,33 @@ class Conditioner(nn.Module):
         units: of a causal network: how many hidden units position i may use, for each i.
         outputs: of a causal network: outputs of each position.
         dropout: share of hidden units left out in learning.
+        waves: sines and cosines of every number beside it, of wavelengths 2 pi, pi, pi / 2, ...: steep changes are then
+            cheap to learn (Tancik et al. 2020).
     """
 
     FAR = 8.0
 
     def __init__(
-        self, reaches: list[tuple[int, Tensor]], units: Sequence[int], outputs: Sequence[int], dropout: float
+        self,
+        reaches: list[tuple[int, Tensor]],
+        units: Sequence[int],
+        outputs: Sequence[int],
+        dropout: float,
+        waves: int,
     ) -> None:
         super().__init__()
         self.units, self.outputs = units, outputs
         self.layers = nn.ModuleList(Staircase(inputs, reach) for inputs, reach in reaches[:-1])
         self.last = Staircase(*reaches[-1], scale=0.1)
-        self.dropout = dropout
+        self.dropout, self.waves = dropout, waves
 
     @classmethod
     def whole(
-        cls, inputs: int, outputs: int, context: int, *, width: int, depth: int, dropout: float = 0.0
+        cls, inputs: int, outputs: int, context: int, *, width: int, depth: int, dropout: float = 0.0, waves: int = 0
     ) -> Conditioner:
         """[outputs, rows] from [inputs, rows]."""
-        sizes = [context + inputs] + [width] * depth + [outputs]
-        return cls([(a, torch.full((b,), a)) for a, b in itertools.pairwise(sizes)], (), (), dropout)
+        sizes = [context + inputs * (1 + 2 * waves)] + [width] * depth + [outputs]
+        return cls([(a, torch.full((b,), a)) for a, b in itertools.pairwise(sizes)], (), (), dropout, waves)
 
     @classmethod
     def causal(
@@ -152,20 +159,21 @@ class Conditioner(nn.Module):
         width: int,
         depth: int,
         dropout: float = 0.0,
+        waves: int = 0,
     ) -> Conditioner:
         """[sum of outputs, rows] from [sum of inputs, rows]: `inputs` and `outputs` of each position, in order."""
         positions = len(inputs)
         lowest = 0 if context or positions == 1 else 1
         degree = torch.linspace(lowest, positions - 1, width).round().to(torch.int64)
         units = (degree <= torch.arange(positions)[:, None]).sum(1)
-        before = torch.tensor([0, *inputs]).cumsum(0)
-        reaches = [(context + sum(inputs), context + before[degree])] + [(width, units[degree])] * (depth - 1)
+        before = torch.tensor([0, *inputs]).cumsum(0) * (1 + 2 * waves)
+        reaches = [(context + int(before[-1]), context + before[degree])] + [(width, units[degree])] * (depth - 1)
         reaches.append((width, units.repeat_interleave(torch.tensor(outputs))))
-        return cls(reaches, units.tolist(), tuple(outputs), dropout)
+        return cls(reaches, units.tolist(), tuple(outputs), dropout, waves)
 
     def forward(self, x: Tensor, context: Tensor) -> Tensor:
         """[inputs, rows] and [context, rows] -> [outputs, rows]."""
-        x = x.clamp(-self.FAR, self.FAR)
+        x = self.features(x)
         drops = []
         if self.training and self.dropout:
             shape = (len(self.stairs()[0].bias), x.shape[1])
@@ -174,6 +182,14 @@ class Conditioner(nn.Module):
         first = torch.cat([context, x]) if len(context) else x
         out: Tensor = _Network.apply(self, drops, first, *weights)  # type: ignore[no-untyped-call]
         return out
+
+    def features(self, x: Tensor) -> Tensor:
+        """[inputs, rows] -> [inputs x (1 + 2 waves), rows]: each number, cut at `FAR`, and its waves behind it."""
+        x = x.clamp(-self.FAR, self.FAR)
+        if not self.waves:
+            return x
+        angle = x[:, None] * torch.exp2(torch.arange(self.waves))[:, None]
+        return torch.cat([x[:, None], angle.sin(), angle.cos()], 1).flatten(0, 1)
 
     def stairs(self) -> list[Staircase]:
         """All layers, the last one included."""
@@ -188,7 +204,7 @@ class Stepper:
     """A causal conditioner whose inputs come one position after the other: `theta()`, then `push`."""
 
     def __init__(self, net: Conditioner, context: Tensor) -> None:
-        rows = context.shape[1]
+        self.net, rows = net, context.shape[1]
         self.layers = [(layer.masked(), layer.bias) for layer in net.stairs()]
         self.units, self.ends = net.units, [0, *itertools.accumulate(net.outputs)]
         sizes = [self.layers[0][0].shape[1]] + [len(weight) for weight, _ in self.layers[:-1]]
@@ -211,7 +227,7 @@ class Stepper:
 
     def push(self, value: Tensor) -> None:
         """The inputs [inputs, rows] of this position; go on to the next."""
-        self.known[0].add(value.clamp(-Conditioner.FAR, Conditioner.FAR))
+        self.known[0].add(self.net.features(value))
         self.position += 1
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from tests.laws.cases import Case
 
-SMALL = {"width": 24, "depth": 1, "layers": 2, "batch_size": 128, "learning_rate": 0.02}
-AFFINE = {**SMALL, "layers": 3}
+SMALL = {"margins": 16, "width": 24, "depth": 1, "layers": 2, "batch_size": 128, "learning_rate": 0.02}
+AFFINE = {**SMALL, "layers": 3, "margins": 0}
 
 CASES = [
     Case(
@@ -21,6 +21,8 @@ CASES = [
             "depth": 2,
             "bins": 4,
             "bound": 3.0,
+            "margins": 0,
+            "waves": 0,
             "norm": "act",
             "mixing": True,
             "permute": "random",

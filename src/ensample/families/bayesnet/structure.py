@@ -98,7 +98,7 @@ class Climb:
 
     def best(self, strength: np.ndarray, over: Callable[[], bool]) -> Parents:
         """The better of two climbs, from the tree of most information [variables, variables] and from no edge."""
-        starts = [chow_liu(strength, self.given), [[] for _ in strength]]
+        starts: list[Parents] = [chow_liu(strength, self.given), [[] for _ in strength]]
         return max((self.climbed(start, strength, over) for start in starts), key=self.total)
 
     def total(self, parents: Parents) -> float:

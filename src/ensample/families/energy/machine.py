@@ -13,6 +13,8 @@ from ensample.families.energy.units import Units
 
 ENUMERATED = 12
 """Up to so many hidden units all their states are summed, which is exact."""
+BLOCK = 256
+"""Rows that Gibbs sampling moves together."""
 CHAINS, ANNEALS = 256, 1000
 """Chains and temperatures of annealed importance sampling."""
 
@@ -57,15 +59,21 @@ class Machine(nn.Module):
         return self.units.draw(self.table(h, heat) + allowed, generator)
 
     def table(self, h: Tensor, heat: float = 1.0) -> Tensor:
-        """Log weights of all bins given hidden units [rows, hidden]."""
-        return self.units.table(self._bias(heat) + heat * (h @ self.weight.T))
+        """Log weights of all bins given hidden units [rows, hidden]: [rows, spans, most]."""
+        spread = self.units.padded.flatten()
+        weight = torch.cat([self.weight, torch.zeros_like(self.weight[:1])])[spread].to(h.dtype)
+        bias = self.units.table(self._bias(heat)[None]).flatten().to(h.dtype)
+        return torch.addmm(bias, h, weight.T, alpha=heat).reshape(len(h), *self.units.padded.shape)
 
     def gibbs(self, allowed: Tensor, sweeps: int, generator: Generator) -> Tensor:
         """Flat columns [rows, spans] after some sweeps from independent bins, within `allowed`."""
-        index = self.units.draw(self.units.table(self.shares[None]) + allowed, generator)
-        for _ in range(sweeps):
-            index = self.sweep(index, generator, allowed)
-        return index
+        parts = []
+        for block in torch.split(allowed, BLOCK):  # so small that a sweep stays in the cache
+            index = self.units.draw(self.units.table(self.shares[None]) + block, generator)
+            for _ in range(sweeps):
+                index = self.sweep(index, generator, block)
+            parts.append(index)
+        return torch.cat(parts) if parts else allowed.new_zeros(0, len(self.units.bins), dtype=torch.int64)
 
     def states(self) -> Tensor:
         """Every state of the hidden units, [2^hidden, hidden]."""
@@ -75,8 +83,7 @@ class Machine(nn.Module):
     def log_states(self, allowed: Tensor) -> Tensor:
         """Log weight of every hidden state together with all records within `allowed` [1, ...], [states] float64."""
         h = self.states().double()
-        table = self.units.table(self.visible.double() + h @ self.weight.double().T) + allowed
-        return self.units.total(table) + h @ self.hidden.double()
+        return self.units.total(self.table(h) + allowed) + h @ self.hidden.double()
 
     def log_sum(self, allowed: Tensor, generator: Generator, chains: int = CHAINS, anneals: int = ANNEALS) -> Estimate:
         """Log of the sum of `exp(-E)` over hidden units and all records within `allowed` [rows, spans, most].

@@ -154,7 +154,7 @@ class Boltzmann(Training):
     method: Literal["pcd", "cd"] = "pcd"
     steps: int = 2
     chains: int = 256
-    sweeps: int = 200
+    sweeps: int = 100
     learning_rate: float = 0.05
     momentum: float = 0.0
     patience: int = 30

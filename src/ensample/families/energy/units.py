@@ -88,7 +88,7 @@ class Units(nn.Module):
         """Flat columns [rows, spans] of records drawn in proportion to exp of what their bins weigh."""
         folded = self.fold(table)
         top = folded.amax(2, keepdim=True).clamp(min=-1e30)
-        cumulative = torch.exp(folded - top).cumsum(2)
+        cumulative = folded.sub(top).exp_().cumsum(2)
         u = torch.rand(*folded.shape[:2], 1, generator=generator) * cumulative[:, :, -1:] * (1 - 1e-6)
         chosen = (cumulative <= u).sum(2).clamp(max=folded.shape[2] - 1)
         there = torch.ones_like(chosen, dtype=torch.bool)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Generator, Tensor, nn
@@ -32,10 +32,12 @@ class FlowDistribution(nn.Module, Distribution):
     measure: ClassVar[Literal["cells", "density"]] = "density"
     guarantees: ClassVar[dict[str, Guarantee]] = {"sample": "exact", "log_prob": "exact"}
 
-    def __init__(self, event: Mixed, given: Mixed | None, flow: Composed, classes: Classes | None) -> None:
+    def __init__(
+        self, event: Mixed, given: Mixed | None, flow: Composed, classes: Classes | None, margins: int
+    ) -> None:
         super().__init__()
         self.event, self.given, self.flow, self.classes = event, given, flow, classes
-        self.layout = Layout(event)
+        self.layout, self.margins = Layout(event), margins
         self.latent_width = len(self.layout.numbers) + len(self.layout.classes)
 
     def begin(self, batch: Batch, generator: Generator) -> None:
@@ -99,6 +101,10 @@ class FlowDistribution(nn.Module, Distribution):
     def arrays(self) -> dict[str, Tensor]:
         """All weights."""
         return dict(self.state_dict())
+
+    def facts(self) -> dict[str, Any]:
+        """Bins of the margins."""
+        return {"margins": self.margins}
 
     def _decoded(self, latent: Tensor, cond: Batch | None) -> tuple[Tensor, Tensor]:
         """Values [rows, numbers] and codes [rows, classes]."""

@@ -12,6 +12,7 @@ from torch import Generator, Tensor
 from ensample.families.flow.transforms.autoregressive import Autoregressive, Inverted
 from ensample.families.flow.transforms.base import Composed, Transform
 from ensample.families.flow.transforms.coupling import Coupling
+from ensample.families.flow.transforms.margins import Margins
 from ensample.families.flow.transforms.mixing import Mixing
 from ensample.families.flow.transforms.norms import ActNorm, BatchNorm
 from ensample.families.flow.transforms.scalar import Affine, Scalar, Spline
@@ -31,6 +32,8 @@ class Plan:
     depth: int
     bins: int
     bound: float
+    margins: int
+    waves: int
     norm: str
     mixing: bool
     permute: str
@@ -39,7 +42,7 @@ class Plan:
     @property
     def sizes(self) -> dict[str, Any]:
         """Of each network."""
-        return {"width": self.width, "depth": self.depth, "dropout": self.dropout}
+        return {"width": self.width, "depth": self.depth, "dropout": self.dropout, "waves": self.waves}
 
     @property
     def spline(self) -> Spline:
@@ -49,7 +52,7 @@ class Plan:
 
 def compose(plan: Plan, generator: Generator) -> Composed:
     """The whole flow, freshly initialised."""
-    parts: list[Transform] = []
+    parts: list[Transform] = [Margins(plan.dims, plan.margins, plan.bound)] if plan.margins else []
     with seeded(generator):
         for i in range(plan.layers):
             parts += [*NORMS[plan.norm](plan), *TRANSFORMS[plan.transform](plan, ORDERS[plan.permute](plan.dims, i))]
