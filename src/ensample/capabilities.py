@@ -1,12 +1,13 @@
-"""What each family can do and how far to trust it, read from the families themselves.
+"""What each family can learn and do, and how far to trust it, read from the families themselves.
 
-`python -m ensample.capabilities` prints the table of the README as Markdown.
+`python -m ensample.capabilities` prints the tables of the README as Markdown.
 """
 
 from __future__ import annotations
 
+from ensample.events import Continuous, Discrete, Lattice, Mixed, Ragged, Span
 from ensample.families import TABLE
-from ensample.families.base import Distribution
+from ensample.families.base import Distribution, Family, refusal
 from ensample.verbs import capabilities
 
 VERBS = (
@@ -24,6 +25,20 @@ VERBS = (
 )
 """Columns of the table. `where`: sampling under conditions; `mean or mode`: `impute` with that `how`; `encode`: also
 `decode`, `reconstruct`, `interpolate` and `direction`."""
+
+_NUMBER, _CLASS = Continuous(Lattice(0, 9)), Discrete(3)
+_NUMBERS = Mixed((Span("x", _NUMBER), Span("y", _NUMBER)))
+_CLASSES = Mixed((Span("c", _CLASS), Span("d", _CLASS)))
+_HOLES = Mixed((Span("c", _CLASS), Span("s", Discrete(2)), Span("x", _NUMBER, exists=(1, (0,)))))
+
+EVENTS: dict[str, tuple[Mixed | Ragged, Mixed | None]] = {
+    "numbers": (_NUMBERS, None),
+    "classes": (_CLASSES, None),
+    "mixed, with missing values": (_HOLES, None),
+    "given other fields": (_HOLES, _CLASSES),
+    "sequences": (Ragged(_HOLES, 9), None),
+}
+"""What there is to learn: the event and the given one that each family is asked about."""
 
 
 def table() -> dict[str, dict[str, str]]:
@@ -47,15 +62,32 @@ def of(distribution: type[Distribution]) -> dict[str, str]:
     return {verb: found[verb] for verb in VERBS if verb in found}
 
 
-def markdown() -> str:
-    """The table in Markdown, one row a family.
+def learns(family: Family) -> dict[str, str]:
+    """What a family can learn with these options, of `EVENTS`: "yes", or why not.
 
     Example:
-        >>> markdown().splitlines()[0][:29]
-        '| family | sample | log_prob '
+        >>> learns(TABLE["energy"]())["numbers"]
+        'yes'
     """
-    rows = [("family", *VERBS), ("---",) * (len(VERBS) + 1)]
-    rows += [(f"`{name}`", *(can.get(verb, "no") for verb in VERBS)) for name, can in table().items()]
+    return {name: refusal(family, event, given) or "yes" for name, (event, given) in EVENTS.items()}
+
+
+def markdown() -> str:
+    """Both tables in Markdown, one row a family.
+
+    Example:
+        >>> markdown().splitlines()[0][:26]
+        '| family | numbers | class'
+    """
+    can = {
+        name: {what: yes for what, yes in learns(family()).items() if yes == "yes"} for name, family in TABLE.items()
+    }
+    return _rows(tuple(EVENTS), can) + "\n\n" + _rows(VERBS, table())
+
+
+def _rows(columns: tuple[str, ...], can: dict[str, dict[str, str]]) -> str:
+    rows = [("family", *columns), ("---",) * (len(columns) + 1)]
+    rows += [(f"`{name}`", *(found.get(column, "no") for column in columns)) for name, found in can.items()]
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
