@@ -23,6 +23,8 @@ LEAST = 8e-3
 """Smallest width and height of a bin in units of the average one."""
 LEAST_SLOPE = 1e-3
 """Smallest slope at a knot."""
+TINY = 1e-30
+"""Kept under a root, whose gradient at 0 is infinite."""
 STEEPEST = 30.0
 """Bound of the logits of widths and heights: 2^30 is far from the end of float32."""
 UNIT = math.log(math.expm1(1.0 - LEAST_SLOPE))
@@ -71,7 +73,7 @@ def shared_spline(x: Tensor, theta: Tensor, bins: int, bound: float, inverse: bo
     u = ((x + bound) / (2 * bound)).clamp(0.0, 1.0)
     box = _box(theta[:, :, None], bins)
     ends = (box.height_ends if inverse else box.width_ends)[:, :-1, 0].detach().contiguous()
-    index = torch.searchsorted(ends, u.detach(), right=True)
+    index = torch.searchsorted(ends, u.detach().contiguous(), right=True)
     k = _knots(Box(*(part[:, :, 0] for part in box)), theta, index, bins)
     inside = x.abs() < bound
     if inverse:
@@ -113,8 +115,10 @@ def _solved(v: Tensor, k: Knots) -> tuple[Tensor, Tensor, Knots]:
     s, rise = k.h / k.w, v - k.y
     bend = rise * (k.d0 + k.d1 - 2 * s)
     a, b, c = k.h * (s - k.d0) + bend, k.h * k.d0 - bend, -s * rise
-    root = torch.sqrt((b * b - 4 * a * c).clamp(min=0.0))
-    t = torch.where(b > 0, -2 * c / (b + root), (root - b) / (2 * a)).clamp(0.0, 1.0)  # without cancellation
+    root = torch.sqrt((b * b - 4 * a * c).clamp(min=TINY))
+    up = b > 0  # the root without cancellation; the other divisor is kept from 0, or its gradient would be NaN
+    t = torch.where(up, -2 * c / torch.where(up, b + root, 1.0), (root - b) / torch.where(up, 1.0, 2 * a))
+    t = t.clamp(0.0, 1.0)
     return t, s, k
 
 
