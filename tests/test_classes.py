@@ -43,7 +43,7 @@ def test_temperature_makes_a_naive_model_honest():
         return en.read({"y": np.array(["no", "yes"])[y], **{f"x{j}": np.array(["a", "b"])[x] for j in range(4)}})
 
     model = en.fit(rows(4_000), en.families.PerClass(of=en.families.Independent(), field="y"), seed=0)
-    assert model.distribution.temperature == pytest.approx(4.0, rel=0.2)
+    assert model.distribution.temperature > 1.5
     sure = model.classify(rows(1_000), "y").to_pandas()[["p(y=no)", "p(y=yes)"]].max(axis=1)
     assert sure.mean() == pytest.approx(0.75, abs=0.02)
 
@@ -60,7 +60,7 @@ def test_any_likelihood_classifies_by_the_joint(family):
     shares = np.exp(joint - joint.max(1, keepdims=True))
     shares /= shares.sum(1, keepdims=True)
     ours = made[[f"p(kind={level})" for level in levels]].to_numpy()
-    assert np.array_equal(ours.argmax(1), shares.argmax(1))
+    assert (ours.argmax(1) == shares.argmax(1)).mean() > 0.98  # calibration may tip what is close
     if not isinstance(family, en.families.PerClass):
         assert np.allclose(ours, shares, atol=1e-6)
 
@@ -94,6 +94,62 @@ def test_composites_are_saved_and_come_back(tmp_path):
             .notna()
             .all(axis=None)
         )
+
+
+def uneven(rows: int, seed: int) -> en.Dataset:
+    """Two classes of many rows and one of few, with a number that is nearly always zero."""
+    rng = np.random.default_rng(seed)
+    kind = rng.choice(3, size=rows, p=[0.6, 0.37, 0.03])
+    x = kind + rng.normal(size=rows)
+    gain = np.where(rng.random(rows) < 0.03, rng.integers(1_000, 90_000, rows), 0)
+    return en.read({"x": x.round(2), "gain": gain, "kind": np.array(["a", "b", "c"])[kind]})
+
+
+def test_a_class_of_few_rows_takes_from_the_others():
+    """What its own rows have not shown is not impossible in it, and a class of very few has no part of its own."""
+    data, test = uneven(1_200, 0), uneven(2_000, 1)
+    model = en.fit(data, "perclass", seed=0)
+    independent = en.fit(data, "independent", seed=0)
+    assert model.distribution.event.spans[model.distribution.column].name == "kind"
+    assert model.log_prob(test).mean() > independent.log_prob(test).mean()
+    assert model.log_prob(test).min() > independent.log_prob(test).min() - 10
+    tiny = en.fit(data, en.families.PerClass(fewest=60), seed=0).distribution
+    assert tiny.own[2] == 0 and len(tiny.parts) == 3
+    assert len(en.fit(uneven(20, 2), "perclass", seed=0).sample(5, seed=0)) == 5
+
+
+def test_probabilities_of_classes_are_calibrated():
+    data, test = uneven(3_000, 0), uneven(20_000, 1)
+    made = en.fit(data, "perclass", seed=0).classify(test, "kind").to_pandas()
+    shares = made[["p(kind=a)", "p(kind=b)", "p(kind=c)"]].to_numpy()
+    right = (made["kind"] == test.to_pandas()["kind"]).to_numpy()
+    for low, high in ((0.4, 0.6), (0.6, 0.8), (0.8, 1.0)):
+        some = (shares.max(1) > low) & (shares.max(1) <= high)
+        assert right[some].mean() == pytest.approx(shares.max(1)[some].mean(), abs=0.06)
+
+
+@pytest.mark.parametrize(
+    "family",
+    [
+        en.families.PerClass(of=en.families.Mixture(components=2, covariance="diagonal")),
+        en.families.Blend(of=en.families.Independent(bins=16), components=3),
+    ],
+)
+def test_parts_with_exact_conditionals_make_exact_conditionals(family):
+    """Draws under evidence and limits follow the shares that the joint gives to what is left open."""
+    data = flowers(600)
+    model = en.fit(data, family, seed=0)
+    assert model.distribution.guarantees["draw"] == "exact"
+    holes = en.read({"x": [0.5] * 6_000, "y": [0.7] * 6_000, "kind": [None] * 6_000})
+    drawn = model.impute(holes, seed=0).to_pandas()["kind"].value_counts(normalize=True).sort_index()
+    joint = [model.log_prob(en.read({"x": [0.5], "y": [0.7], "kind": [k]}))[0] for k in drawn.index]
+    assert np.allclose(drawn, np.exp(joint) / np.exp(joint).sum(), atol=0.025)
+    inside = model.sample(4_000, where={"kind": ["iris", "rose"], "x": (0.0, 3.0)}, seed=0).to_pandas()
+    plain = model.sample(40_000, seed=1).to_pandas()
+    plain = plain[plain["kind"].isin(["iris", "rose"]) & plain["x"].between(0.0, 3.0)]
+    assert set(inside["kind"]) == {"iris", "rose"} and inside["x"].between(0, 3).all()
+    assert (inside["kind"] == "rose").mean() == pytest.approx((plain["kind"] == "rose").mean(), abs=0.03)
+    assert inside["y"].mean() == pytest.approx(plain["y"].mean(), abs=0.06)
 
 
 def test_parts_without_a_likelihood_are_refused():

@@ -13,7 +13,7 @@ from ensample.events import Mixed
 from ensample.families.autoregressive.family import Autoregressive
 from ensample.families.base import Distribution, Family, at_least
 from ensample.families.chain import pick
-from ensample.families.compose.parts import Weighted, refused, restored
+from ensample.families.compose.parts import Weighted, refused, restored, weighted
 from ensample.families.mixture.family import Mixture
 from ensample.kinds.records import Records
 from ensample.run import Run
@@ -80,11 +80,11 @@ class Blend:
             for i, k in enumerate(codes)
         ]
         weights = torch.log(torch.from_numpy(counts / counts.sum()))
-        return Weighted(records.event, records.given, parts, weights)
+        return weighted(records.event, records.given, parts, weights)
 
     def restore(self, event: Mixed, given: Mixed | None, arrays: dict[str, Tensor], facts: dict[str, Any]) -> Weighted:
         """Inverse of `Weighted.arrays`."""
-        return Weighted(event, given, restored(self.of, event, given, arrays, facts), arrays["log_weights"])
+        return weighted(event, given, restored(self.of, event, given, arrays, facts), arrays["log_weights"])
 
 
 def _clumps(records: Records, components: int, seed: int, run: Run, generator: Generator) -> np.ndarray:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ensample.events import Mixed
 from ensample.families.base import Distribution, Family, at_least
-from ensample.families.compose.parts import Weighted, refused, restored
+from ensample.families.compose.parts import Weighted, refused, restored, weighted
 from ensample.families.trees.family import Trees
 from ensample.kinds.records import Records
 from ensample.run import Run
@@ -59,8 +59,8 @@ class Ensemble:
                 rows = records.select(np.sort(rng.integers(len(records), size=len(records))))
             parts.append(run.part(f"member{k}", 1 / (self.members - k)).learn(self.of, rows, seed + k))
         weights = torch.full((self.members,), -math.log(self.members), dtype=torch.float64)
-        return Weighted(records.event, records.given, parts, weights)
+        return weighted(records.event, records.given, parts, weights)
 
     def restore(self, event: Mixed, given: Mixed | None, arrays: dict[str, Tensor], facts: dict[str, Any]) -> Weighted:
         """Inverse of `Weighted.arrays`."""
-        return Weighted(event, given, restored(self.of, event, given, arrays, facts), arrays["log_weights"])
+        return weighted(event, given, restored(self.of, event, given, arrays, facts), arrays["log_weights"])

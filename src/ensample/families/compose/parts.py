@@ -1,23 +1,24 @@
-"""What composites share: weighted parts over one event, and how they are kept."""
+"""What composites share: weighted parts over one event, how they complete records, and how they are kept."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, cast
 
 import torch
 from torch import Generator, Tensor
 
-from ensample.events import Batch, Mixed
-from ensample.families.base import Distribution, Family, Guarantee, Scores
+from ensample.events import Batch, Limit, Mixed, unknown
+from ensample.families.base import Distribution, Draws, Family, Guarantee, Resolves, Scores, WeighsLimits
 from ensample.families.independent import part
 
 
 class Weighted(Distribution):
     """`p(x) = sum_k exp(log_weights_k) p_k(x)` over parts of one family.
 
-    Densities and cells mix alike: all parts measure the same. Completions are for `infer.proposal`.
+    Densities and cells mix alike: all parts measure the same. Completions are for `infer.proposal`, or of
+    `WeightedExact`.
     """
 
     guarantees: ClassVar[dict[str, Guarantee]] = {"sample": "exact", "log_prob": "estimate"}
@@ -60,6 +61,73 @@ class Weighted(Distribution):
     def facts(self) -> dict[str, Any]:
         """The facts of every part."""
         return {"parts": [p.facts() for p in self.parts]}
+
+
+class WeightedExact(Weighted):
+    """`Weighted` over parts that complete records exactly: so does it."""
+
+    guarantees: ClassVar[dict[str, Guarantee]] = {"sample": "exact", "log_prob": "exact", "draw": "exact"}
+
+    def draw(self, batch: Batch, generator: Generator, limits: Sequence[Limit] = ()) -> tuple[Batch, Tensor]:
+        """A part by its posterior given what is known, then its own completion; see `Draws.draw`."""
+        logits = self._evidence(batch, limits)
+        return drawn(batch, logits, lambda k, rows: cast(Draws, self.parts[k]).draw(rows, generator, limits), generator)
+
+    def log_within(self, batch: Batch, limits: Sequence[Limit]) -> Tensor:
+        """See `WeighsLimits`."""
+        return self._evidence(batch, limits).logsumexp(1)
+
+    def cell_width(self, batch: Batch) -> Tensor:
+        """See `Resolves`: that of the narrowest part."""
+        return widest(self.parts, batch)
+
+    def _evidence(self, batch: Batch, limits: Sequence[Limit]) -> Tensor:
+        return torch.stack([evidence(p, batch, limits) for p in self.parts], 1) + self.log_weights
+
+
+def weighted(event: Mixed, given: Mixed | None, parts: Sequence[Distribution], log_weights: Tensor) -> Weighted:
+    """The weighted sum of these parts, with conditionals of its own where they have them."""
+    return (WeightedExact if complete_exactly(parts) else Weighted)(event, given, parts, log_weights)
+
+
+def complete_exactly(parts: Sequence[Distribution]) -> bool:
+    """Whether all parts integrate unknown coordinates out and draw them from their conditionals."""
+    return all(isinstance(p, Draws) and p.guarantees.get("draw") == "exact" for p in parts)
+
+
+def evidence(own: Distribution, batch: Batch, limits: Sequence[Limit]) -> Tensor:
+    """Log-probability [rows] of what is known, and of the limits that the part's draws meet without a weight."""
+    if not limits or not isinstance(own, WeighsLimits):
+        return cast(Scores, own).log_prob(batch).to(torch.float64)
+    total = own.log_within(batch, limits)
+    if batch.cond is not None:  # parts differ in what they say of the given fields, on which all is conditioned
+        total = total - own.log_within(unknown(len(batch), own.event, batch.cond), ())
+    return total.to(torch.float64)
+
+
+def widest(parts: Sequence[Distribution], batch: Batch) -> Tensor:
+    """The largest `Resolves.cell_width` [rows] of the parts; infinite where one does not know."""
+    blank = torch.full((len(batch),), torch.inf, dtype=torch.float64)
+    return torch.stack([p.cell_width(batch) if isinstance(p, Resolves) else blank for p in parts]).amax(0)
+
+
+def drawn(
+    batch: Batch, logits: Tensor, complete: Callable[[int, Batch], tuple[Batch, Tensor]], generator: Generator
+) -> tuple[Batch, Tensor]:
+    """Each row completed by one of several options, drawn by `logits` [rows, options]; with the options' log weights.
+
+    A row for which no option is possible weighs minus infinity.
+    """
+    possible = torch.isfinite(logits.amax(1))
+    chance = torch.where(possible[:, None], logits, 0.0).softmax(1)
+    chosen = torch.multinomial(chance, 1, generator=generator)[:, 0] if len(batch) else chance.argmax(1)
+    cells, mask = batch.cells.clone(), batch.mask.clone()
+    weight = torch.full((len(batch),), -torch.inf, dtype=torch.float64)
+    for k in torch.unique(chosen[possible]).tolist():
+        rows = (possible & (chosen == k)).nonzero()[:, 0]
+        made, weight[rows] = complete(k, batch.take(rows))
+        cells[rows], mask[rows] = made.cells, made.mask
+    return Batch(cells, mask, batch.cond), weight
 
 
 def gathered(n: int, event: Mixed, pieces: Sequence[tuple[Tensor, Batch]], cond: Batch | None) -> Batch:
