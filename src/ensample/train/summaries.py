@@ -40,6 +40,15 @@ class Prepares(Protocol):
 
 
 @runtime_checkable
+class StartsInTime(Protocol):
+    """A summary family whose start is a search, which ends in time."""
+
+    def start_within(self, records: Records, seed: int, clock: Clock) -> Distribution:
+        """Like `start`, with part of what is left on the clock."""
+        ...
+
+
+@runtime_checkable
 class Penalised(Protocol):
     """A summary family whose update maximises the likelihood times a prior."""
 
@@ -122,7 +131,12 @@ def _begin(
                 f"a {type(start).__name__} over {len(start.event)} spans",
                 "leave start out, or learn the same fields",
             )
-        return family.start(records, seed) if start is None else start, 0, -math.inf, False
+        if start is None:
+            if isinstance(family, StartsInTime):
+                start = family.start_within(records, seed, run.clock)
+            else:
+                start = family.start(records, seed)
+        return start, 0, -math.inf, False
     arrays, facts = kept
     run.clock = Clock(run.clock.budget, max(run.clock.seconds, facts["seconds"]))
     if stepwise is not None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from ensample.budget import Budget, Clock
 from ensample.errors import InputError
 from ensample.events import Batch
 from ensample.families.base import Statistics
@@ -37,17 +38,26 @@ SETTLING_STEPS = 60
 SETTLED = 1e-5
 """They end when a step gains less than this, in nats a record."""
 
+STARTING = 0.5
+"""Share of the time after which no further start is tried."""
+
 MOVES = 6
 """Merge-and-split moves of a trial close to the best number, where a poor start would mislead."""
 
 
 @dataclass(frozen=True)
 class Trials:
-    """Mixtures tried on a sample."""
+    """Mixtures tried on a sample, for `STARTING` of the time."""
 
     family: Mixture
     sample: Records
     seed: int
+    clock: Clock = field(default_factory=lambda: Clock(Budget()))
+
+    @property
+    def over(self) -> bool:
+        """Whether it is time to go on with what there is."""
+        return self.clock.seconds > STARTING * self.clock.budget.seconds
 
     @cached_property
     def layout(self) -> Layout:
@@ -90,6 +100,8 @@ class Trials:
     def refined(self, current: MixtureDistribution) -> MixtureDistribution:
         """After `TRIAL_STEPS` of EM."""
         for _ in range(TRIAL_STEPS):
+            if self.over:
+                break
             current = self.family.update(current, self.summarized(current))
         return current
 
@@ -117,9 +129,11 @@ def by_held_out(trials: Trials) -> MixtureDistribution:
     """The number on the ladder that is best on a fifth of the rows, held out; the first that is worse ends it."""
     learn, held = trials.sample.split(0.2, trials.seed)
     held = held if len(held) else learn
-    inner = Trials(trials.family, learn, trials.seed)
+    inner = replace(trials, sample=learn)
     best, most = inner.begun(1), -math.inf
     for k in LADDER:
+        if trials.over:
+            break
         current = inner.refined(inner.begun(k))
         score = float(current.log_prob(held.batch()).mean())
         if score <= most:
@@ -140,11 +154,11 @@ def by_bic(trials: Trials) -> MixtureDistribution:
 
     best = LADDER[0]
     for k in LADDER[1:]:
-        if score(k) <= score(best):
+        if score(k) <= score(best) or trials.over:
             break
         best = k
     step = max(1, best // 2)
-    while step >= 1:
+    while step >= 1 and not trials.over:
         best = max((k for k in (best, best - step, best + step) if k >= 1), key=lambda k: score(k, MOVES))
         step //= 2
     return tried[best][1]
@@ -166,7 +180,7 @@ def by_dirichlet(trials: Trials) -> MixtureDistribution:
         if length > most:
             best, most = current, length
         k = len(current.components)
-        if k == 1:
+        if k == 1 or trials.over:
             return best
         keep = current.components.log_weights.argsort(descending=True)[: k - max(1, k // 8)]
         current = _only(current, keep.sort().values, current.components.log_weights.exp())
@@ -176,6 +190,8 @@ def _settled(trials: Trials, current: MixtureDistribution, price: float) -> tupl
     """After EM under the prior, and its criterion."""
     before = -math.inf
     for _ in range(SETTLING_STEPS):
+        if trials.over:
+            break
         statistics = trials.summarized(current)
         reached = float(statistics["log_prob"]) - price * float(current.components.log_weights.sum())
         if abs(reached - before) < SETTLED * len(trials.sample):

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from torch import Tensor
 
+from ensample.budget import Budget, Clock
 from ensample.errors import InputError
 from ensample.events import Batch, Mixed
 from ensample.families.base import Distribution, Statistics, at_least
@@ -86,7 +87,13 @@ class Mixture:
         return None if isinstance(event, Mixed) else "a mixture needs a table of fields"
 
     def start(self, records: Records, seed: int) -> MixtureDistribution:
+        """`start_within` without a limit of time."""
+        return self.start_within(records, seed, Clock(Budget()))
+
+    def start_within(self, records: Records, seed: int, clock: Clock) -> MixtureDistribution:
         """From clusters of a sample, refined on it if there is more, its number of components chosen if that is free.
+
+        Starts are tried for half of the time; what is left is for EM on all records.
 
         Raises:
             InputError: there are no records.
@@ -94,7 +101,7 @@ class Mixture:
         if len(records) == 0:
             raise InputError("A mixture needs at least one record.", "the training data", "0 rows", "add rows")
         sample = records.sample(_SAMPLE, seed)
-        trials = Trials(self, sample, seed)
+        trials = Trials(self, sample, seed, clock)
         if self.components is None:
             current = choice_named(self.choice)(trials)
         else:

@@ -27,7 +27,7 @@ def improved(trials: Trials, current: MixtureDistribution, moves: int) -> Mixtur
     """  # noqa: D205
     best = trials.objective(current) if moves else 0.0
     left = moves
-    while left > 0 and len(current.components) > 2:
+    while left > 0 and len(current.components) > 2 and not trials.over:
         for merged, split in _proposals(trials, current):
             left -= 1
             changed = _moved(trials, current, merged, split)
@@ -35,7 +35,7 @@ def improved(trials: Trials, current: MixtureDistribution, moves: int) -> Mixtur
             if objective > best + GAIN * len(trials.sample):
                 current, best = changed, objective
                 break
-            if left == 0:
+            if left == 0 or trials.over:
                 return current
         else:
             return current
