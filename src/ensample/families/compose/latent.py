@@ -127,7 +127,7 @@ class Latent:
     """
 
     codec: Vae = Vae(beta=0.5, samples=1)  # noqa: RUF009
-    of: Family = Mixture(components=16)  # noqa: RUF009
+    of: Family = Mixture()  # noqa: RUF009
 
     name: ClassVar[str] = "latent"
     distribution: ClassVar[type[Distribution]] = LatentDistribution
