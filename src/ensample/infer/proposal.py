@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from torch import Generator, Tensor
 
@@ -25,8 +24,8 @@ from ensample.train import learn
 
 SAMPLES = 8_000
 """Samples of the model that its mixture is fitted to."""
-STEPS = 40
-"""Steps of that fit."""
+COMPONENTS, STEPS = 32, 20
+"""Components and steps of that fit: proposals of a better one would not count for more, and it would cost most."""
 
 
 class Proposed(Distribution):
@@ -39,7 +38,7 @@ class Proposed(Distribution):
 
     def __init__(self, distribution: Distribution) -> None:
         self.target, self.event, self.given = distribution, distribution.event, distribution.given
-        self._mixture: MixtureDistribution | None = None
+        self._fitted: tuple[Tensor, MixtureDistribution] | None = None
 
     def sample(self, n: int, generator: Generator, cond: Batch | None = None) -> Batch:
         """Samples of the model itself."""
@@ -64,18 +63,23 @@ class Proposed(Distribution):
         return filled, torch.where(torch.isnan(weight), -torch.inf, weight)
 
     def mixture(self, cond: Batch | None = None) -> MixtureDistribution:
-        """The mixture of this model, always the same; with given fields that of the model under these rows of them."""
-        if self._mixture is not None:
-            return self._mixture
+        """The mixture of this model, always the same; with given fields that of the model under these rows of them.
+
+        The last one is kept, for the same values of the given fields.
+        """
+        key = torch.zeros(0) if cond is None else torch.unique(_table(cond), dim=0)
+        if self._fitted is None or not torch.equal(self._fitted[0], key):
+            self._fitted = key, self._fit(cond)
+        return self._fitted[1]
+
+    def _fit(self, cond: Batch | None) -> MixtureDistribution:
         generator, rows = Generator().manual_seed(0), None
         if cond is not None:
             rows = cond.take(torch.arange(SAMPLES) * len(cond) // SAMPLES)
-        table = _table(self.target.sample(SAMPLES, generator, rows))
-        records = Records(self.event, table, self.given, None if rows is None else _table(rows))
-        fitted = learn(Mixture(), records, 0, Run(Clock(Budget(steps=STEPS))))
+        table = _table(self.target.sample(SAMPLES, generator, rows)).numpy()
+        records = Records(self.event, table, self.given, None if rows is None else _table(rows).numpy())
+        fitted = learn(Mixture(components=COMPONENTS), records, 0, Run(Clock(Budget(steps=STEPS))))
         assert isinstance(fitted, MixtureDistribution)
-        if cond is None:
-            self._mixture = fitted
         return fitted
 
 
@@ -86,6 +90,5 @@ def completing(distribution: Distribution) -> Distribution:
     return Proposed(distribution)
 
 
-def _table(batch: Batch) -> np.ndarray:
-    cells: np.ndarray = torch.where(batch.mask, batch.cells, ABSENT).numpy()
-    return cells
+def _table(batch: Batch) -> Tensor:
+    return torch.where(batch.mask, batch.cells, ABSENT)
