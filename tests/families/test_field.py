@@ -12,10 +12,10 @@ from tests.solvers.exact import gaussian
 
 from ensample.budget import Budget, Clock
 from ensample.errors import InputError
-from ensample.events import Batch, Continuous, Discrete, Lattice, Mixed, Span, unknown
+from ensample.events import Batch, Continuous, Discrete, Lattice, Limit, Mixed, Span, unknown
 from ensample.families import Field
 from ensample.families.field.coupling import optimal
-from ensample.families.field.learning import Learning, task
+from ensample.families.field.learning import Learning, Task, expected, task
 from ensample.families.field.network import Seen
 from ensample.families.field.parameterisation import PARAMETERISATIONS
 from ensample.families.field.view import View
@@ -178,7 +178,7 @@ def test_what_does_not_exist_tells_nothing_before_its_state_is_known():
     cells = torch.zeros(rows, 4, dtype=torch.int64)
     mask = torch.ones(rows, 4, dtype=torch.bool)
     mask[:, 2] = cells[:, 1] == 1
-    learning = Learning(view, PATHS["linear"], PARAMETERISATIONS["edm"], optimal, 0.5, 0.0, True)
+    learning = Learning(view, PATHS["linear"], PARAMETERISATIONS["edm"], optimal, 0.5, 0.0, True, False)
     seen = []
     for state in (0, 1):
         exists = torch.full((rows, 1), state == 1)
@@ -201,9 +201,64 @@ def test_what_does_not_exist_tells_nothing_before_its_state_is_known():
 def test_a_number_drawn_as_a_class_is_shown_only_with_its_state():
     model = Field(width=8).build(toy_records(2_000), 0)
     full = model.seen(toy_records(2_000).batch())
-    learning = Learning(model.view, PATHS["linear"], PARAMETERISATIONS["edm"], optimal, 0.5, 0.0, False)
+    learning = Learning(model.view, PATHS["linear"], PARAMETERISATIONS["edm"], optimal, 0.5, 0.0, False, False)
     shown = task(full, learning, generator(0)).seen.shown
     assert not bool((shown[:, 2] & ~shown[:, 1]).any()) and bool(shown[:, 2].any())
+
+
+def seen_of(data: torch.Tensor, codes: torch.Tensor) -> Seen:
+    """Rows whose numbers all move, under known classes."""
+    none, yes = torch.zeros_like(data, dtype=torch.bool), torch.ones_like(data, dtype=torch.bool)
+    return Seen(torch.zeros_like(data), none, yes, codes, torch.ones_like(codes, dtype=torch.bool), data[:, :0])
+
+
+@pytest.mark.parametrize("name", ["linear", "ddpm", "ve"])
+def test_pooled_targets_are_expectations_given_the_noisy_row(name):
+    """Of a standard normal E[x_0 | x] = alpha x / (alpha^2 + sigma^2), E[e | x] = sigma x / (alpha^2 + sigma^2)."""
+    path, t = PATHS[name], torch.full((4_000, 1), 0.45)
+    data, noise = torch.randn(2, 4_000, 2, generator=generator(0))
+    seen = seen_of(data, torch.zeros(4_000, 1, dtype=torch.int64))
+    todo = Task(seen, seen.shown, torch.zeros(4_000), torch.zeros_like(seen.alive), t)
+    alpha, sigma = path.alpha(t), path.sigma(t)
+    x = alpha * data + sigma * noise
+    found = expected(x, data, noise, todo, path, t)
+    inner = x.norm(dim=1) < 2 * float(path.spread(t[:1]))  # further out rows are few
+    for value, share, own in zip(found, (alpha, sigma), (data, noise), strict=True):
+        truth = share * x / (alpha.square() + sigma.square())
+        off = (value - truth)[inner].square().mean()
+        assert float(off) < 0.04 * float((own - truth)[inner].square().mean())
+
+
+def test_pooled_targets_keep_to_rows_of_which_the_same_is_seen():
+    codes = torch.arange(200)[:, None] % 2
+    data = 2.0 * codes - 1 + 0.01 * torch.randn(200, 1, generator=generator(0))
+    seen, t = seen_of(data, codes), torch.full((200, 1), 0.9)
+    dummy = torch.zeros_like(seen.alive)
+    dummy[7] = True
+    noise = torch.randn(200, 1, generator=generator(1))
+    x = 0.1 * data + 0.9 * noise
+    pooled, rest = expected(x, data, noise, Task(seen, seen.shown, torch.zeros(200), dummy, t), PATHS["linear"], t)
+    assert torch.allclose(pooled, 2.0 * codes - 1, atol=0.04)
+    assert torch.equal(pooled[7], data[7]) and torch.equal(rest[7], noise[7])
+    assert torch.allclose(0.1 * pooled + 0.9 * rest, x, atol=1e-6)
+
+
+@pytest.mark.parametrize("classes", ["masked", "flow"])
+def test_classes_drawn_in_parallel_follow_what_was_learned(classes):
+    records = toy_records(2_000)
+    family = Field(width=32, layers=1, learning_rate=0.02, classes=classes, steps=40)
+    model = fit(family, records, 150)
+    made = model.sample(4_000, generator(0))
+    assert torch.equal(made.mask[:, 2], made.cells[:, 1] == 1)
+    pairs = torch.bincount(made.cells[:, 0] * 2 + made.cells[:, 3], minlength=6) / 4_000
+    truth = np.bincount(records.table[:, 0] * 2 + records.table[:, 3], minlength=6) / 2_000
+    assert 0.5 * float(np.abs(pairs.numpy() - truth).sum()) < 0.05
+    limits = [Limit(3, ((1, 1),))]
+    held, weight = model.draw(unknown(4_000, model.event), generator(1), limits)
+    assert bool((held.cells[:, 3] == 1).all())
+    first = torch.bincount(held.cells[:, 0], weight.exp(), minlength=3)
+    share = np.bincount(records.table[records.table[:, 3] == 1, 0], minlength=3)
+    assert np.allclose((first / first.sum()).numpy(), share / share.sum(), atol=0.06)
 
 
 def test_optimal_coupling_shortens_the_way_and_keeps_to_what_is_known():

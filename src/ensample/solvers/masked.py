@@ -39,20 +39,26 @@ def in_order(
 
 
 def unmask(
-    logits: Sequence[Tensor], codes: Tensor, known: Tensor, now: float, later: float, generator: Generator
+    logits: Sequence[Tensor],
+    codes: Tensor,
+    known: Tensor,
+    now: float,
+    later: float,
+    generator: Generator,
+    *,
+    free: Tensor | None = None,
+    churn: float = 0.0,
 ) -> tuple[Tensor, Tensor]:
     """One step of the reverse process from masked share `now` to `later`: each column alone, all in parallel.
 
-    A masked column is shown with probability (now - later) / now (MDLM's sampler, which is also a step of discrete
-    flow matching from the masked state, Gat et al. 2024). Columns shown together are drawn independently, so the error
-    falls with the step.
+    A masked column is shown with probability (now - later) / now (MDLM's sampler). With `churn` r it is discrete flow
+    matching from the masked state (Campbell et al. 2024; Gat et al. 2024): columns that are `free` are hidden again at
+    the rate r, and as many more are shown, so that the masked share is the same; what was drawn too early is drawn
+    anew. Columns shown together are drawn independently, so the error falls with the step.
     """
+    again = min(churn * (now - later), later / (1 - now), 1.0) if free is not None and now < 1 else 0.0
     u = torch.rand(codes.shape, generator=generator)
-    show = ~known & (u < (now - later) / now)
+    show = ~known & (u < (now - later + (1 - now) * again) / now)
+    hide = torch.zeros_like(known) if free is None else known & free & (u < again)
     new = torch.stack([draw(part, generator) for part in logits], 1) if logits else codes
-    return torch.where(show, new, codes), known | show
-
-
-def remask(known: Tensor, free: Tensor, share: float, generator: Generator) -> Tensor:
-    """Hide each shown column that is `free` again with this probability: a corrector (Gat et al. 2024)."""
-    return known & ~(free & (torch.rand(known.shape, generator=generator) < share))
+    return torch.where(show, new, codes), (known | show) & ~hide

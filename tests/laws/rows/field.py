@@ -6,7 +6,19 @@ from tests.laws.cases import Case
 
 SMALL = {"width": 48, "layers": 2, "waves": 8, "batch_size": 256, "learning_rate": 0.02, "steps": 60}
 
-MOVING = ("path", "predict", "solver", "steps", "coupling", "together", "evidence", "waves", "knots", "integration")
+MOVING = (
+    "path",
+    "predict",
+    "solver",
+    "steps",
+    "coupling",
+    "pooled",
+    "together",
+    "evidence",
+    "waves",
+    "knots",
+    "integration",
+)
 """Options that matter where numbers move."""
 
 CASES = [
@@ -22,6 +34,8 @@ CASES = [
             "solver": "ancestral",
             "steps": 4,
             "coupling": "optimal",
+            "pooled": False,
+            "classes": "masked",
             "together": True,
             "guidance": 2.0,
             "drop": 0.5,

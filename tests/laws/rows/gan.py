@@ -28,7 +28,8 @@ CASES = [
             "dropout": 0.5,
         },
     ),
-    *(Case("gan", {**SMALL, "loss": loss}, budget="20 steps") for loss in ("non-saturating", "wasserstein", "hinge")),
+    *(Case("gan", {**SMALL, "loss": loss}, budget="20 steps") for loss in ("non-saturating", "wasserstein")),
+    Case("gan", {**SMALL, "loss": "hinge", "width": 32}, budget="20 steps"),
     Case("gan", {**SMALL, "loss": "likelihood", "relaxation": "softmax", "pack": 2}, budget="20 steps"),
     Case("gan", {**SMALL, "spectral": True, "penalty": "interpolated", "dropout": 0.2}, budget="20 steps"),
 ]

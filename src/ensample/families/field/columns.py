@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import ClassVar
 
 import torch
@@ -27,7 +28,10 @@ DRAWN = 8192
 
 @dataclass(frozen=True)
 class Way:
-    """How the field is followed: objects behind the options of `Field`."""
+    """How the field is followed: objects behind the options of `Field`.
+
+    `churn` of classes shown in parallel, see `solvers.masked.unmask`; None shows them one after another.
+    """
 
     path: Path
     parameterisation: Parameterisation
@@ -36,6 +40,7 @@ class Way:
     guidance: float
     together: bool
     integration: int
+    churn: float | None
 
 
 class FieldColumns(nn.Module, Distribution):
@@ -136,9 +141,22 @@ class FieldColumns(nn.Module, Distribution):
             chance.add_(torch.where(drawn, torch.logsumexp(within, 1).clamp(max=0.0), 0.0))
             return torch.where(torch.isfinite(within).any(1, keepdim=True), within, log_p)
 
+        if self.way.churn is not None:
+            seen, chance = self._in_parallel(seen, allowed, generator)
         codes, shown = in_order(logits, seen.codes, seen.shown, generator, exists)
         codes = torch.where(whole.shown, whole.codes, codes)
         return whole.with_classes(codes, shown | whole.shown), chance
+
+    def _in_parallel(self, seen: Seen, allowed: Sequence[Tensor], generator: Generator) -> tuple[Seen, Tensor]:
+        """Classes shown several at a time over the solver's steps, before any number moves, and as in `_classes`."""
+        chance, free = torch.zeros(len(seen), dtype=torch.float64), ~seen.shown
+        share, nothing = torch.linspace(1.0, 0.0, self.way.steps + 1).tolist(), torch.zeros_like(seen.alive)
+        for now, later in pairwise(share):
+            still = self.field(replace(seen, alive=nothing))
+            logits = still.logits(torch.zeros_like(seen.values), torch.ones(1))
+            seen, told = self._show(seen, logits, allowed, free, now, later, generator)
+            chance += told
+        return seen, chance
 
     def _together(self, seen: Seen, x: Tensor, allowed: Sequence[Tensor], generator: Generator) -> tuple[Seen, Tensor]:
         """Classes and numbers at one time: the classes still masked are shown while the numbers come out of noise.
@@ -146,18 +164,36 @@ class FieldColumns(nn.Module, Distribution):
         A class is shown between two times with the chance of its share of noise there; what a step shows is drawn
         independently. Numbers whose state is not shown yet move as if they existed.
         """
-        way, view = self.way, self.view
+        way, view, free = self.way, self.view, ~seen.shown
         grid, share = way.path.grid(way.steps), torch.linspace(1.0, 0.0, way.steps + 1).tolist()
         for i in range(way.steps):
             may = view.existing(seen.codes, view.numbers) | ~view.decided(seen.shown, view.numbers)
             seen = replace(seen, alive=may & ~seen.known)
             field = self.field(seen)
-            logits = [
-                torch.where(torch.isfinite(ok).any(1, keepdim=True), part + ok, part)
-                for part, ok in zip(field.logits(x, grid[i : i + 1].to(x.dtype)), allowed, strict=True)
-            ]
-            codes, shown = unmask(logits, seen.codes, seen.shown, share[i], share[i + 1], generator)
+            logits = field.logits(x, grid[i : i + 1].to(x.dtype))
             x = way.solver(field, x, grid[i : i + 2], generator)
-            there = view.existing(seen.codes, view.classes) & view.decided(seen.shown, view.classes)
-            seen = seen.with_classes(codes, seen.shown | (shown & there))
+            seen, _ = self._show(seen, logits, allowed, free, share[i], share[i + 1], generator)
         return seen, x
+
+    def _show(
+        self,
+        seen: Seen,
+        logits: Sequence[Tensor],
+        allowed: Sequence[Tensor],
+        free: Tensor,
+        now: float,
+        later: float,
+        generator: Generator,
+    ) -> tuple[Seen, Tensor]:
+        """One step of `unmask` inside the limits, for columns that are known to exist; and its log chance [rows]."""
+        view = self.view
+        log_p = [part.to(torch.float64).log_softmax(1) for part in logits]
+        within = [part + ok for part, ok in zip(log_p, allowed, strict=True)]
+        drawn = [torch.where(torch.isfinite(a).any(1, keepdim=True), a, b) for a, b in zip(within, log_p, strict=True)]
+        churn = self.way.churn or 0.0
+        codes, shown = unmask(drawn, seen.codes, seen.shown, now, later, generator, free=free, churn=churn)
+        there = view.existing(seen.codes, view.classes) & view.decided(seen.shown, view.classes)
+        shown &= seen.shown | there
+        shown &= view.decided(shown, view.classes) | ~free
+        told = torch.stack([torch.logsumexp(part, 1) for part in within], 1).clamp(max=0.0)
+        return seen.with_classes(codes, shown), torch.where(shown & ~seen.shown, told, 0.0).sum(1)

@@ -52,6 +52,9 @@ SOLVERS: dict[str, Solver] = {
 }
 """Solvers by their public names."""
 
+CLASSES: dict[str, float | None] = {"ordered": None, "masked": 0.0, "flow": 2.0}
+"""How classes are drawn, by public names: one after another, or in parallel with this rate of being hidden again."""
+
 FINE = 0.05
 """Cells narrower than this share of a standard deviation are scored at their middle alone."""
 
@@ -77,6 +80,10 @@ class Field(Training):
             "adaptive" (Dormand-Prince), or "jump" (with predict="mean").
         steps: of the solver, for each sample.
         coupling: of noise with rows in learning, "independent" or "optimal" (transport inside the batch).
+        pooled: learn a noisy row from all rows of the batch that it may come from, not from its own alone (Xu et al.
+            2023); with independent coupling.
+        classes: drawn one after another ("ordered", as `log_prob` scores them), or several in each of `steps`: by
+            masked diffusion ("masked"), or by a discrete flow that also takes some back ("flow": Campbell et al. 2024).
         together: noise classes and numbers at one time, and draw them so, instead of classes first. Draws are then
             only near to what `log_prob` scores.
         guidance: how far given fields pull draws, 1 as learned, more for sharper ones; the density follows.
@@ -114,6 +121,8 @@ class Field(Training):
     ] = "dpm++2m"
     steps: int = 20
     coupling: Literal["independent", "optimal"] = "independent"
+    pooled: bool = True
+    classes: Literal["ordered", "masked", "flow"] = "ordered"
     together: bool = False
     guidance: float = 1.0
     drop: float = 0.1
@@ -146,7 +155,12 @@ class Field(Training):
             drop=0,
             evidence=0,
         )
-        for option, table in (("path", PATHS), ("predict", PARAMETERISATIONS), ("solver", SOLVERS)):
+        for option, table in (
+            ("path", PATHS),
+            ("predict", PARAMETERISATIONS),
+            ("solver", SOLVERS),
+            ("classes", CLASSES),
+        ):
             _among(option, getattr(self, option), table)
         _among("coupling", self.coupling, COUPLINGS)
         if self.solver == "jump" and not PARAMETERISATIONS[self.predict].jumps:
@@ -218,13 +232,21 @@ class Field(Training):
             self.guidance if width else 1.0,
             self.together,
             self.integration,
+            CLASSES[self.classes],
         )
         return FieldColumns(view, given, fine, net, way)
 
     def _learning(self, module: FieldColumns) -> Learning:
         predict = PARAMETERISATIONS[self.predict]
         return Learning(
-            module.view, PATHS[self.path], predict, COUPLINGS[self.coupling], self.evidence, self.drop, self.together
+            module.view,
+            PATHS[self.path],
+            predict,
+            COUPLINGS[self.coupling],
+            self.evidence,
+            self.drop,
+            self.together,
+            self.pooled and self.coupling == "independent",
         )
 
 

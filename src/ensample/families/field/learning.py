@@ -36,7 +36,10 @@ HIDDEN_SHARE = 0.3
 
 @dataclass(frozen=True)
 class Learning:
-    """How rows are prepared: `evidence` and `drop` are shares of rows, see `Field`; of `view` only existence counts."""
+    """How rows are prepared: `evidence` and `drop` are shares of rows, see `Field`; of `view` only existence counts.
+
+    `pooled`: whether targets are expectations over the batch, see `expected`; noise must be independent of the rows.
+    """
 
     view: View
 
@@ -46,6 +49,7 @@ class Learning:
     evidence: float
     drop: float
     together: bool
+    pooled: bool
 
 
 @dataclass(frozen=True)
@@ -111,6 +115,8 @@ def errors(net: FieldNet, full: Seen, learning: Learning, generator: Generator, 
         moving = torch.where(seen.alive, data, 0.0)
         noise = learning.coupling(moving, noise, seen)
     x = path.alpha(t) * data + path.sigma(t) * noise
+    if learning.pooled and noise.shape[1]:
+        data, noise = expected(x, data, noise, todo, path, t)
     field = Conditional(net, path, parameterisation, seen)
     target = parameterisation.target(data, noise, path, t)
     if parameterisation.jumps and slopes:
@@ -120,6 +126,27 @@ def errors(net: FieldNet, full: Seen, learning: Learning, generator: Generator, 
     square = torch.where(seen.alive & ~todo.dummy, (output - target).square(), 0.0).sum(1)
     total = parameterisation.weight(path, t).squeeze(1) * square
     return total + _nats(net.logits(logits), full, todo)
+
+
+def expected(x: Tensor, data: Tensor, noise: Tensor, todo: Task, path: Path, t: Tensor) -> tuple[Tensor, Tensor]:
+    """Expected data and noise of each x [rows, numbers] if data were the batch's: stable targets (Xu et al. 2023).
+
+    `E[x_0 | x_t] = sum_i w_i x_0^i`, `w_i ~ exp(-|x_t - alpha x_0^i|^2 / (2 sigma^2))` over the rows of which the same
+    is seen. It says what the row itself says in the mean, with far less noise where rows overlap; where they do not, it
+    is the row itself.
+    """
+    seen = todo.seen
+    rows = torch.nonzero(seen.alive.any(1) & ~todo.dummy.any(1))[:, 0]
+    part, alpha, sigma = seen.take(rows), path.alpha(t[rows]), path.sigma(t[rows])
+    x, clean = torch.where(part.alive, x[rows], 0.0), torch.where(part.alive, data[rows], 0.0)
+    square = x.square().sum(1, keepdim=True) - 2 * alpha * (x @ clean.T) + alpha.square() * clean.square().sum(1)
+    label = part.labels()
+    other = label[:, None] != label
+    weight = (-0.5 * square / sigma.square()).masked_fill_(other, -torch.inf).softmax(1)
+    mean = weight @ clean
+    data, noise = data.clone(), noise.clone()
+    data[rows], noise[rows] = mean, (x - alpha * mean) / sigma
+    return data, noise
 
 
 def _nats(logits: tuple[Tensor, ...], full: Seen, todo: Task) -> Tensor:

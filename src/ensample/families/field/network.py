@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
+import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
@@ -43,6 +44,12 @@ class Seen:
     def take(self, rows: Tensor | slice) -> Seen:
         """These rows."""
         return Seen(*(getattr(self, f.name)[rows] for f in fields(self)))
+
+    def labels(self) -> Tensor:
+        """A number for each row [rows] int64, the same for rows of which the same is seen."""
+        all_seen = [self.values * self.known, self.known, self.alive, self.codes, self.shown, self.given]
+        table = torch.cat([part.to(torch.float32) for part in all_seen], 1).numpy()
+        return torch.from_numpy(np.unique(table, axis=0, return_inverse=True)[1].ravel())
 
     def without_given(self) -> Seen:
         """The same with the given fields left out."""

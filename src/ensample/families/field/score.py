@@ -16,7 +16,7 @@ from ensample.solvers.density import Divergence, log_density
 if TYPE_CHECKING:
     from ensample.families.field.columns import FieldColumns
 
-BLOCK = 256
+BLOCK = 512
 """Rows of one pass: always the same, so that a row's result does not depend on its company."""
 POINTS = 7
 """Places in a cell over which a density is averaged where cells are wide; a prime with the primitive root 3."""
