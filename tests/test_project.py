@@ -83,6 +83,21 @@ def test_capability_table_of_the_readme_is_current() -> None:
     assert markdown() in (ROOT / "README.md").read_text(), "put in what `python -m ensample.capabilities` prints"
 
 
+def test_mutants_stand_in_the_code() -> None:
+    from tests.mutants import gather
+
+    for mutant in gather():
+        text = (PACKAGE / mutant.file).read_text()
+        assert text.count(mutant.old) == 1, f"{mutant.file}: {mutant.old!r} stands {text.count(mutant.old)} times"
+
+
+def test_every_family_has_joined_the_laws() -> None:
+    from ensample.families import TABLE
+    from tests.laws import cases, ragged
+
+    assert {case.name for case in (*cases.gather(), *ragged.CASES)} == set(TABLE)
+
+
 def test_public_names_exist() -> None:
     for name in ensample.__all__:
         assert getattr(ensample, name) is not None

@@ -74,8 +74,8 @@ MUTANTS = [
     Mutant("kinds/codec.py", "cells[is_missing(column)] = ABSENT", "pass", KINDS),
     Mutant(
         "kinds/codec.py",
-        "decode(table[:, place.start : place.stop], rng, first)",
-        "decode(table[:, place.start : place.stop], rng)",
+        "made[name] = self._kind(name).decode(table[:, place.start : place.stop], rng, first)",
+        "made[name] = self._kind(name).decode(table[:, place.start : place.stop], rng)",
         KINDS,
     ),
     Mutant("kinds/records.py", "wide[wide == ABSENT_NARROW] = ABSENT", "pass", KINDS),
