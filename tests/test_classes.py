@@ -152,6 +152,16 @@ def test_parts_with_exact_conditionals_make_exact_conditionals(family):
     assert inside["y"].mean() == pytest.approx(plain["y"].mean(), abs=0.06)
 
 
+def test_an_ensemble_of_chains_completes_by_its_members():
+    model = en.fit(flowers(600), en.families.Ensemble(members=3), seed=0)
+    holes = en.read({"x": [None] * 1_500, "y": [0.7] * 1_500, "kind": ["rose"] * 1_500})
+    drawn = model.impute(holes, seed=0).to_pandas()["x"]
+    plain = model.sample(150_000, seed=1).to_pandas()
+    plain = plain[(plain["kind"] == "rose") & plain["y"].between(0.6, 0.8)]
+    assert drawn.mean() == pytest.approx(plain["x"].mean(), abs=0.12)
+    assert drawn.std() == pytest.approx(plain["x"].std(), abs=0.15)
+
+
 def test_parts_without_a_likelihood_are_refused():
     for family in (en.families.PerClass(of=en.families.Resample()), en.families.Ensemble(of=en.families.Resample())):
         with pytest.raises(CapabilityError, match="likelihood"):

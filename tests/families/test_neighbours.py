@@ -8,12 +8,13 @@ import torch
 from scipy import stats
 from tests.laws.cases import toy_records
 
+from ensample.budget import Budget, Clock
 from ensample.errors import CapabilityError
 from ensample.events import Batch, Continuous, Discrete, Lattice, Limit, Mixed, Span, unknown
 from ensample.families.base import Draws, Scores
 from ensample.families.mixture.components import Layout
 from ensample.families.neighbours import Kernels, Smote
-from ensample.families.neighbours.kernels import _chosen
+from ensample.families.neighbours.kernels import FEWEST, WIDTHS, _chosen, _tables
 from ensample.kinds.records import ABSENT, Records
 from ensample.run import Run
 
@@ -143,3 +144,32 @@ def test_training_rows_are_never_stored(family):
     assert isinstance(model, Draws) == isinstance(model, Scores) == (family.name == "kernels")
     with pytest.raises(CapabilityError, match="never stored"):
         family.restore(model.event, None, {}, {})
+
+
+class Ticking(Clock):
+    """A clock on which every look takes a second."""
+
+    ticks = 0
+
+    @property
+    def seconds(self) -> float:
+        self.ticks += 1
+        return float(self.ticks)
+
+
+def test_bandwidths_are_compared_on_fewer_rows_where_time_is_short():
+    rng = np.random.default_rng(0)
+    lattice = Lattice(-400, 400, scale=100.0)
+    records = Records(
+        Mixed(tuple(Span(f"x{j}", Continuous(lattice)) for j in range(6))), rng.integers(-300, 300, (200, 6))
+    )
+    layout, joint = Layout.of(records.event, None), records.batch()
+    columns = list(layout.numbers)
+    ample = _tables(layout, joint, columns, Run())
+    short = _tables(layout, joint, columns, Run(Ticking(Budget(seconds=16.0))))
+    assert list(ample) == columns and ample[0].shape == (len(WIDTHS), 200, 200)
+    rows = short[0].shape[1]
+    assert FEWEST <= rows < 200 and len(short) >= 4
+    assert torch.equal(short[0], ample[0][:, :rows])
+    assert {table.shape[1] for table in short.values()} == {rows}
+    assert set(_chosen(layout, joint, Run(Ticking(Budget(seconds=8.0))))) == set(columns)

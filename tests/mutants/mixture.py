@@ -1,4 +1,4 @@
-"""Mutants of what mixtures choose, of their cells, of stepwise EM, and of the families of training rows."""
+"""Mutants of what mixtures choose, of their cells, and of stepwise EM."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from tests.mutants import Mutant
 
 CHOICE = "tests/families/test_mixture_choice.py"
 CELLS = "tests/families/test_mixture_cells.py"
-NEIGHBOURS = "tests/families/test_neighbours.py"
 MUTANTS = [
     Mutant(
         "families/mixture/choice.py", "0.5 * math.log(len(trials.sample)) * free", "0.0 * free", f"{CHOICE} -k true"
@@ -20,10 +19,4 @@ MUTANTS = [
     Mutant("families/mixture/cells.py", "narrow = width.exp() < NARROW", "narrow = width.exp() < 1e9", CELLS),
     Mutant("families/mixture/model.py", ".rsqrt().amin(0)", ".rsqrt().amax(0)", f"{CELLS} -k narrow"),
     Mutant("infer/likelihood.py", "yield rows, points\n", "yield rows, 1\n", f"{CELLS} -k middle"),
-    Mutant(
-        "families/neighbours/kernels.py", "total.masked_fill(itself,", "total.masked_fill(~itself & itself,", NEIGHBOURS
-    ),
-    Mutant("families/neighbours/kernels.py", "other / max(size - 1, 1)", "other", NEIGHBOURS),
-    Mutant("families/neighbours/smote.py", "start + u[:, 0] * (end - start)", "end", NEIGHBOURS),
-    Mutant("families/neighbours/smote.py", "largest=False", "largest=True", NEIGHBOURS),
 ]

@@ -11,14 +11,15 @@ from torch import Generator, Tensor
 
 from ensample.events import Batch, Limit, Mixed, unknown
 from ensample.families.base import Distribution, Draws, Family, Guarantee, Resolves, Scores, WeighsLimits
+from ensample.families.chain import Chain
 from ensample.families.independent import part
 
 
 class Weighted(Distribution):
     """`p(x) = sum_k exp(log_weights_k) p_k(x)` over parts of one family.
 
-    Densities and cells mix alike: all parts measure the same. Completions are for `infer.proposal`, or of
-    `WeightedExact`.
+    Densities and cells mix alike: all parts measure the same. Completions are for `infer.proposal`, or of the leaves
+    below.
     """
 
     guarantees: ClassVar[dict[str, Guarantee]] = {"sample": "exact", "log_prob": "estimate"}
@@ -85,9 +86,26 @@ class WeightedExact(Weighted):
         return torch.stack([evidence(p, batch, limits) for p in self.parts], 1) + self.log_weights
 
 
+class WeightedChains(Weighted):
+    """`Weighted` over chains of a fixed order, which weigh their draws by all evidence: so does it."""
+
+    guarantees: ClassVar[dict[str, Guarantee]] = {"sample": "exact", "log_prob": "estimate", "draw": "estimate"}
+    sees_evidence = False
+
+    def draw(self, batch: Batch, generator: Generator, limits: Sequence[Limit] = ()) -> tuple[Batch, Tensor]:
+        """A part by its weight, then its draw, which says how probable it finds what is known; see `Draws.draw`."""
+        logits = self.log_weights.expand(len(batch), -1)
+        return drawn(batch, logits, lambda k, rows: cast(Draws, self.parts[k]).draw(rows, generator, limits), generator)
+
+
 def weighted(event: Mixed, given: Mixed | None, parts: Sequence[Distribution], log_weights: Tensor) -> Weighted:
     """The weighted sum of these parts, with conditionals of its own where they have them."""
-    return (WeightedExact if complete_exactly(parts) else Weighted)(event, given, parts, log_weights)
+    leaf = Weighted
+    if complete_exactly(parts):
+        leaf = WeightedExact
+    elif all(isinstance(p, Chain) and not p.sees_evidence for p in parts):
+        leaf = WeightedChains
+    return leaf(event, given, parts, log_weights)
 
 
 def complete_exactly(parts: Sequence[Distribution]) -> bool:

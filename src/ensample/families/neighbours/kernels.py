@@ -25,6 +25,9 @@ WIDTHS = 2.0 ** torch.arange(-7, 2.5, 0.5, dtype=torch.float64)
 CHOSEN_ON, AGAINST = 400, 2_000
 """Rows left out one by one to choose bandwidths, and kernels that they are scored by."""
 
+COMPARING, FEWEST = 0.6, 40
+"""Share of the time in which bandwidths are compared, and the fewest rows left out where it is short."""
+
 SWEEPS = 2
 """Rounds over the columns, each bandwidth chosen given all others."""
 
@@ -166,18 +169,14 @@ def _table(joint: Batch, j: int, share: Tensor, width: float) -> Tensor:
 
 def _chosen(layout: Layout, joint: Batch, run: Run) -> dict[int, float]:
     """The bandwidth of each column by leave-one-out likelihood, one column at a time given the others."""
-    rows = joint.take(slice(0, min(CHOSEN_ON, len(joint))))
-    itself = torch.eye(len(rows), len(joint), dtype=torch.bool)
     columns = [*layout.numbers, *layout.classes]
-    tables = {}
-    for done, j in enumerate(columns):
-        tables[j] = torch.stack([_log_kernel(layout, rows, joint, j, float(width)) for width in WIDTHS])
-        run.report(Progress("kernels", done / len(columns)))
+    tables = _tables(layout, joint, columns, run)
     start = int((WIDTHS - 0.25).abs().argmin())
     best = dict.fromkeys(columns, start)
-    total = torch.stack([tables[j][start] for j in columns]).sum(0) if columns else torch.zeros(itself.shape)
-    total = total.masked_fill(itself, -torch.inf if len(joint) > 1 else 0.0)
-    for j in columns * SWEEPS:
+    shape = (next(iter(tables.values())).shape[1] if tables else 1, len(joint))
+    total = torch.stack([table[start] for table in tables.values()]).sum(0) if tables else torch.zeros(shape)
+    total = total.masked_fill(torch.eye(*shape, dtype=torch.bool), -torch.inf if len(joint) > 1 else 0.0)
+    for j in list(tables) * SWEEPS:
         if run.clock.over():
             break
         rest = total - tables[j][best[j]]
@@ -185,6 +184,23 @@ def _chosen(layout: Layout, joint: Batch, run: Run) -> dict[int, float]:
         best[j] = max(range(len(scores)), key=scores.__getitem__)
         total = rest + tables[j][best[j]]
     return {j: float(WIDTHS[i]) for j, i in best.items()}
+
+
+def _tables(layout: Layout, joint: Batch, columns: list[int], run: Run) -> dict[int, Tensor]:
+    """Log K_j [widths, rows, kernels] by column, of as many rows left out, and of as many columns, as there is time."""
+    rows, tables = joint.take(slice(0, min(CHOSEN_ON, len(joint)))), {}
+    began = run.clock.seconds
+    for done, j in enumerate(columns, 1):
+        tables[j] = torch.stack([_log_kernel(layout, rows, joint, j, float(width)) for width in WIDTHS])
+        run.report(Progress("kernels", done / len(columns)))
+        left = COMPARING * run.clock.budget.seconds - run.clock.seconds
+        ahead = (run.clock.seconds - began) / done * (len(columns) - done)
+        if left <= 0.0:
+            break
+        if ahead > left:
+            fewer = max(min(FEWEST, len(rows)), int(len(rows) * left / ahead))
+            rows, tables = rows.take(slice(0, fewer)), {i: table[:, :fewer].clone() for i, table in tables.items()}
+    return tables
 
 
 def _log_kernel(layout: Layout, rows: Batch, joint: Batch, j: int, width: float) -> Tensor:
