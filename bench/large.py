@@ -1,9 +1,13 @@
 """Fit, sample and score a table larger than memory should hold: 10 million rows of 15 columns within 4 GiB.
 
     python bench/large.py --rows 10000000 --family mixture
+    python bench/large.py --rows 1000000 --family boosted --budget 60s --scored 50000
+    python bench/large.py --rows 1000 --columns 300 --family boosted --budget 60s
 
-The table is made in pieces, so that this script holds none of it. The last line is JSON: seconds of each step, rows a
-second, and the peak of resident memory of the whole process in GiB.
+The table is made in pieces, so that this script holds none of it. `--columns` makes a wide one instead: numbers of
+five common factors, every tenth cut into a category. The last line is JSON: seconds of each step, the fit's share of
+its budget, bits a row of fresh rows beside those of independent columns, and the peak of resident memory of the whole
+process in GiB.
 """
 
 from __future__ import annotations
@@ -20,8 +24,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import ensample as en
+from ensample.budget import Budget
 
 PIECE = 250_000
+FRESH, LEARNED = 5_000, 200_000
 
 
 def piece(rows: int, seed: int) -> pa.Table:
@@ -44,11 +50,29 @@ def piece(rows: int, seed: int) -> pa.Table:
     return table.append_column("score", with_holes)
 
 
-def write(path: Path, rows: int) -> None:
+def wide(rows: int, seed: int, columns: int) -> pa.Table:
+    """Numbers of five common factors, every tenth cut into a category of four levels."""
+    loads = np.random.default_rng(0).normal(size=(5, columns))
+    rng = np.random.default_rng([seed, 1])
+    x = rng.normal(size=(rows, 5)) @ loads + rng.normal(size=(rows, columns))
+    named = {f"x{j}": np.round(x[:, j], 2) for j in range(columns)}
+    return pa.table({**named, **{f"x{j}": np.array(list("abcd"))[cut(x[:, j])] for j in range(0, columns, 10)}})
+
+
+def cut(x: np.ndarray) -> np.ndarray:
+    """Quarters of a number whose standard deviation is about 2.4."""
+    return np.searchsorted([-1.6, 0.0, 1.6], x)
+
+
+def made_of(rows: int, seed: int, columns: int | None) -> pa.Table:
+    return piece(rows, seed) if columns is None else wide(rows, seed, columns)
+
+
+def write(path: Path, rows: int, columns: int | None) -> None:
     """The table as Parquet, piece by piece."""
     writer = None
     for number, start in enumerate(range(0, rows, PIECE)):
-        table = piece(min(PIECE, rows - start), number)
+        table = made_of(min(PIECE, rows - start), number, columns)
         writer = writer or pq.ParquetWriter(path, table.schema)
         writer.write_table(table)
     assert writer is not None
@@ -60,6 +84,8 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=10_000_000)
     parser.add_argument("--family", default="mixture")
     parser.add_argument("--budget", default="10m")
+    parser.add_argument("--columns", type=int, default=None, help="a wide table of so many columns instead")
+    parser.add_argument("--scored", type=int, default=None, help="rows that are scored and sampled (default: all)")
     options = parser.parse_args()
     seconds: dict[str, float] = {}
 
@@ -72,17 +98,28 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "large.parquet"
-        timed("write", lambda: write(path, options.rows))
+        timed("write", lambda: write(path, options.rows, options.columns))
         data = timed("read", lambda: en.read(path))
         model = timed("fit", lambda: en.fit(data, options.family, budget=options.budget))
-        score = timed("score", lambda: model.log_prob(data))
-        made = timed("sample", lambda: model.sample(options.rows, seed=0))
-        assert len(score) == len(made) == options.rows and np.isfinite(score).all()
+        fitted = peak()
+        some = data if options.scored is None else data.head(options.scored)
+        score = timed("score", lambda: model.log_prob(some))
+        made = timed("sample", lambda: model.sample(len(some), seed=0))
+        assert len(score) == len(made) == len(some) and np.isfinite(score).all()
+        fresh = en.read(made_of(FRESH, 10_000, options.columns)).with_schema(data.schema)
+        held = model.log_prob(fresh).mean()
+        plain = timed("independent", lambda: en.fit(data.head(LEARNED), "independent")).log_prob(fresh).mean()
     result = {
         "rows": options.rows,
         "family": options.family,
         "seconds": seconds,
+        "columns": len(data.names),
+        "scored": len(some),
+        "of_budget": round(seconds["fit"] / Budget.parse(options.budget).seconds, 3),
         "bits": round(float(-score.mean() / np.log(2)), 3),
+        "bits_fresh": round(float(-held / np.log(2)), 3),
+        "bits_fresh_independent": round(float(-plain / np.log(2)), 3),
+        "peak_gib_fit": round(fitted, 2),
         "peak_gib": round(peak(), 2),
         "streams": data.streams,
     }
