@@ -85,8 +85,9 @@ class Case:
     `total`: most that the sum of all probabilities may differ from one: numerical rules and estimates have an error.
 
     `close`: most nats that the learned toy joint may lie from the true one (KL of truth from model). `knobs`: another
-    value of each constructor argument, with the options under which it must matter and, if not `budget`, how long;
-    `knobs_of_given` are those that matter only where fields are given.
+    value of each constructor argument, with the options under which it must matter; `knob_budget`, if not `budget`,
+    is how long a fit takes where nothing hangs on how good it is. `knobs_of_given` are those that matter only where
+    fields are given.
     """
 
     name: str

@@ -227,7 +227,7 @@ def test_law_10_awkward_columns_are_learned(case, awkward):
         table[:, 1], table[:, 2] = 0, ABSENT
     else:
         table = table[:2]
-    distribution = case.fit(Records(records.event, table))
+    distribution = case.fit(Records(records.event, table), budget=case.knob_budget)
     made = distribution.sample(20, generator(8))
     assert len(made) == 20
     if isinstance(distribution, Scores):
@@ -250,7 +250,7 @@ def test_law_10_gradients_reach_every_parameter(case):
 def test_law_11_seeds(case):
     before = torch.random.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
     records = toy_records(400)
-    once, again = case.fit(records, seed=3), case.fit(records, seed=3)
+    once, again = (case.fit(records, seed=3, budget=case.knob_budget) for _ in range(2))
     assert learned_state(once) == learned_state(again)
     one, two, three = (once.sample(50, generator(seed)).cells for seed in (1, 1, 2))
     assert torch.equal(one, two) and not torch.equal(one, three)

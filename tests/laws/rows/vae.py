@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from tests.laws.cases import Case
 
-SMALL = {"width": 32, "layers": 1, "dims": 2, "pieces": 4, "batch_size": 128, "learning_rate": 0.01, "samples": 4}
-SHORT = {**SMALL, "points": 128}
+SMALL = {"width": 24, "layers": 1, "dims": 2, "pieces": 6, "batch_size": 96, "samples": 4, "points": 64}
+SHORT = {**SMALL, "learning_rate": 0.05, "average": 0.98}
+CODES = {**SHORT, "learning_rate": 0.03}
 
 CASES = [
     Case(
         "vae",
         SHORT,
-        budget="300 steps",
-        close=0.15,
-        total=2e-2,
+        budget="200 steps",
+        close=0.18,
+        total=5e-2,
         knobs={
             "latents": "codes",
             "dims": 3,
@@ -27,12 +28,12 @@ CASES = [
             "width": 16,
             "layers": 2,
             "hidden": 0.5,
-            "points": 80,
+            "points": 128,
             "dropout": 0.5,
         },
         knob_options={"codes": {"latents": "codes"}},
         knob_budget="10 steps",
     ),
-    Case("vae", {**SHORT, "prior": "flow", "posterior": "flow"}, budget="300 steps", close=0.15, total=2e-2),
-    Case("vae", {**SHORT, "latents": "codes", "codes": 8}, budget="300 steps", close=0.15, total=2e-2),
+    Case("vae", {**SHORT, "prior": "flow", "posterior": "flow"}, "120 steps", 0.25, total=5e-2, knob_budget="10 steps"),
+    Case("vae", {**CODES, "latents": "codes", "codes": 8}, "150 steps", 0.12, total=5e-2, knob_budget="10 steps"),
 ]

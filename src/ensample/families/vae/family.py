@@ -51,7 +51,7 @@ class Vae(Training):
         codes: entries of each codebook.
         decoder: distribution of numbers: mixtures of "logistic" or "gaussian" components, "spline" or "binned".
         pieces: components, knots or bins of each number.
-        width: hidden units of encoder and decoder.
+        width: hidden units of encoder and decoder; half as many in each step of a flow.
         layers: their hidden layers; 0 makes both linear.
         hidden: share of the rows in learning of which the encoder sees a part alone, so that it can complete records
             (Mattei and Frellsen 2019).
@@ -152,9 +152,9 @@ class Vae(Training):
 def _gaussian(family: Vae, features: int, context: int, generator: Generator) -> Latents:
     prior = posterior = None
     if family.prior == "flow":
-        prior = _flow(PRIOR, family.dims, context, generator)
+        prior = _flow(PRIOR, family, context, generator)
     if family.posterior == "flow":
-        posterior = _flow(POSTERIOR, family.dims, features, generator)
+        posterior = _flow(POSTERIOR, family, features, generator)
     return Gaussian(
         family.dims,
         features,
@@ -166,11 +166,12 @@ def _gaussian(family: Vae, features: int, context: int, generator: Generator) ->
     )
 
 
-def _flow(options: Flow, dims: int, context: int, generator: Generator) -> Composed:
+def _flow(options: Flow, family: Vae, context: int, generator: Generator) -> Composed:
     names = {field.name for field in fields(Plan)} & {field.name for field in fields(options)}
     values = {name: getattr(options, name) for name in names if name != "margins"}
     values |= {"margins": 0} if "margins" in names else {}  # z has no quantiles to start from
-    return compose(Plan(dims, context, **values), generator)
+    values["width"] = max(1, family.width // 2)
+    return compose(Plan(family.dims, context, **values), generator)
 
 
 def _codes(family: Vae, features: int, context: int, generator: Generator) -> Latents:
@@ -183,9 +184,9 @@ def _codes(family: Vae, features: int, context: int, generator: Generator) -> La
 LATENTS = {"gaussian": _gaussian, "codes": _codes}
 EACH = 8
 """Length of a code's vector."""
-PRIOR = Flow(transform="spline-autoregressive", layers=2, width=64, depth=1, bins=8)
+PRIOR = Flow(transform="spline-autoregressive", layers=2, depth=1, bins=8)
 """From z to a standard normal."""
-POSTERIOR = Flow(transform="maf", layers=2, width=64, depth=1)
+POSTERIOR = Flow(transform="maf", layers=2, depth=1)
 """From noise to z, which makes it an inverse autoregressive flow."""
 
 
