@@ -33,7 +33,7 @@ MUTANTS = [
         "density",
         INFER,
     ),
-    Mutant("infer/condition.py", "u < torch.exp(weight - self.top)", "u < 1.0", INFER),
+    Mutant("infer/condition.py", "u < torch.exp(weight - top)", "u < 1.0", INFER),
     Mutant("infer/impute.py", "torch.softmax(weight, 1)", "torch.ones_like(weight)", INFER),
     Mutant("families/boosted/adaptive.py", "self.power - 2 * float(weights @ cross)", "self.power", ADAPTIVE),
     Mutant("families/boosted/adaptive.py", "| np.isin(b, known)", "| True", ADAPTIVE),
