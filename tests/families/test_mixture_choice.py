@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from sklearn.mixture import BayesianGaussianMixture, GaussianMixture
 
+from ensample.budget import Budget, Clock
 from ensample.errors import InputError
 from ensample.events import Continuous, Lattice, Mixed, Span
 from ensample.families.mixture.choice import Trials, parameters, priced
@@ -38,6 +40,38 @@ def test_the_true_number_of_components_is_found(choice, k):
     assert float(model.components.log_weights.exp().sum()) == pytest.approx(1.0)
     found = model.components.means.numpy()
     assert max(np.abs(found - centre).max(1).min() for centre in CENTRES[:k]) < 0.15
+
+
+def test_scikit_learn_finds_the_same():
+    """Their least criterion, the components that their Dirichlet prior leaves, and the likelihood of both."""
+    records = clusters(3, 900)
+    x = records.table / FINE.scale
+    mixtures = [GaussianMixture(k, random_state=0).fit(x) for k in (2, 3, 4)]
+    assert 2 + int(np.argmin([twin.bic(x) for twin in mixtures])) == 3
+    sparse = BayesianGaussianMixture(n_components=6, weight_concentration_prior=1e-3, max_iter=300, random_state=0)
+    assert (sparse.fit(x).weights_ > 0.01).sum() == 3
+    for choice in ("bic", "dirichlet"):
+        model = fit(Mixture(choice=choice), records)
+        density = float(model.log_prob(records.batch()).mean())
+        assert len(model.components) == 3 and density == pytest.approx(mixtures[1].score(x), abs=5e-3)
+
+
+class Ticking(Clock):
+    """A clock on which every look takes a second."""
+
+    ticks = 0
+
+    @property
+    def seconds(self) -> float:
+        self.ticks += 1
+        return float(self.ticks)
+
+
+@pytest.mark.parametrize("options", [{}, {"choice": "bic"}, {"choice": "dirichlet"}, {"components": 6, "moves": 50}])
+def test_the_search_for_a_start_ends_within_half_of_the_time(options):
+    clock = Ticking(Budget(seconds=10.0))
+    model = Mixture(**options).start_within(clusters(5, 500), 0, clock)
+    assert clock.ticks < 20 and len(model.components) >= 1
 
 
 def test_parameters_are_counted():
