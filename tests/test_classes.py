@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from sklearn.discriminant_analysis import QuadraticDiscriminantAnalysis
 
 import ensample as en
 from ensample.cli.main import command
 from ensample.errors import CapabilityError, InputError
+from ensample.families.compose.perclass import _weights
 
 
 def flowers(rows: int = 900, seed: int = 0) -> en.Dataset:
@@ -116,6 +118,20 @@ def test_a_class_of_few_rows_takes_from_the_others():
     tiny = en.fit(data, en.families.PerClass(fewest=60), seed=0).distribution
     assert tiny.own[2] == 0 and len(tiny.parts) == 3
     assert len(en.fit(uneven(20, 2), "perclass", seed=0).sample(5, seed=0)) == 5
+
+
+def test_the_shared_part_weighs_what_held_out_rows_say():
+    """The mode of the posterior of each weight, found on a grid; a class without a part of its own takes all."""
+    rng = np.random.default_rng(0)
+    scores = torch.from_numpy(rng.normal(size=(60, 3)))
+    truth = torch.from_numpy(rng.integers(3, size=60))
+    found = _weights(scores, truth, (1, 0, 2)).exp()
+    grid = np.linspace(0.001, 0.999, 999)
+    for k, number in ((0, 1), (2, 2)):
+        shared, own = (np.exp(scores[truth == k][:, j].numpy())[:, None] for j in (0, number))
+        posterior = np.log(grid * shared + (1 - grid) * own).sum(0) + np.log(grid) + np.log1p(-grid)
+        assert float(found[k]) == pytest.approx(grid[posterior.argmax()], abs=0.01)
+    assert float(found[1]) == 1.0
 
 
 def test_probabilities_of_classes_are_calibrated():
