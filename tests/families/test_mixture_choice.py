@@ -12,7 +12,7 @@ from ensample.errors import InputError
 from ensample.events import Continuous, Lattice, Mixed, Span
 from ensample.families.mixture.choice import Trials, parameters, priced
 from ensample.families.mixture.family import Mixture
-from ensample.families.mixture.moves import improved
+from ensample.families.mixture.moves import _proposals, improved
 from ensample.kinds.records import Records
 from ensample.run import Run
 from ensample.train.summaries import fit_by_summaries
@@ -104,11 +104,26 @@ def test_merge_and_split_leaves_a_bad_start():
     assert trials.objective(improved(trials, stuck, 9)) / len(records) == pytest.approx(best, abs=5e-3)
 
 
+def test_the_component_of_most_misfit_is_split_first():
+    """Few rows in two places under one component fit worse than many in one: counts do not decide."""
+    rng = np.random.default_rng(0)
+    x = CENTRES[np.repeat([0, 1, 2, 4], [700, 40, 40, 700])] + 0.3 * rng.normal(size=(1480, 2))
+    event = Mixed(tuple(Span(name, Continuous(FINE)) for name in "ab"))
+    trials = Trials(Mixture(4), Records(event, np.round(x * FINE.scale).astype(np.int64)), 0)
+    labels = torch.tensor(np.repeat([0, 1, 2, 3], [700, 80, 350, 350]))
+    (merged, split), *_ = _proposals(trials, trials.refined(trials.labelled(labels)))
+    assert merged == (2, 3) and split == 1
+
+
 def test_moves_never_make_it_worse():
     records = clusters(5, 1_000, seed=3)
     trials = Trials(Mixture(6), records, 1)
     start = trials.refined(trials.begun(6))
     assert trials.objective(improved(trials, start, 5)) >= trials.objective(start)
+    x = torch.from_numpy(records.table) / FINE.scale
+    nearest = (x[:, None] - torch.from_numpy(CENTRES)).square().sum(2).argmin(1)
+    best = trials.refined(trials.refined(trials.labelled(nearest)))
+    assert improved(trials, best, 3) is best
 
 
 def test_stepwise_em_reaches_full_em_in_fewer_passes():
