@@ -117,6 +117,25 @@ def test_places_of_records_are_standard_normal_and_come_back(prior):
     assert torch.allclose(module.latents.decode(places, torch.zeros(len(batch), 0)), z[0], atol=2e-3)
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("posterior", ["normal", "flow"])
+def test_the_density_of_a_posterior_is_that_of_its_draws(posterior):
+    module = Vae(**SMALL, posterior=posterior).build(toy_records(200), seed=0).eval()
+    for weight in module.latents.parameters():
+        weight.copy_(0.1 * torch.randn(weight.shape, generator=generator(1)))
+    features = module.features(toy_records(64, seed=3).batch())
+    z, log_q = module.latents._posterior(features, torch.randn(5, 64, 2, generator=generator(2)))
+    assert torch.allclose(module.latents.log_posterior(z, features), log_q, atol=1e-3)
+    area = module.latents.log_posterior(plane(), features[:8]).exp().sum(0) * 0.1**2
+    assert torch.allclose(area, torch.ones(8), atol=0.02)
+
+
+def plane() -> torch.Tensor:
+    """Places of a grid of step 0.1, one for each of 8 rows, [places, 8, 2]."""
+    axis = torch.arange(-8, 8, 0.1)
+    return torch.cartesian_prod(axis, axis)[:, None].expand(-1, 8, -1)
+
+
 def test_a_heavy_divergence_collapses_the_posterior_and_none_leaves_it_free():
     spread = {}
     for beta in (0.01, 1.0, 50.0):
