@@ -11,7 +11,8 @@ CASES = [
     Case(
         "flow",
         {**SMALL, "transform": "spline-autoregressive"},
-        budget="300 steps",
+        budget="120 steps",
+        knob_budget="20 steps",
         close=0.06,
         total=2e-3,
         knobs={
@@ -29,9 +30,9 @@ CASES = [
             "dropout": 0.5,
         },
     ),
-    Case("flow", {**SMALL, "transform": "spline-coupling", "mixing": True}, budget="300 steps", close=0.06, total=2e-3),
-    Case("flow", {**AFFINE, "transform": "realnvp", "norm": "batch"}, budget="300 steps", close=0.4, total=2e-3),
-    Case("flow", {**AFFINE, "transform": "glow"}, budget="300 steps", close=0.4, total=2e-3),
-    Case("flow", {**AFFINE, "transform": "maf"}, budget="300 steps", close=0.4, total=2e-3),
-    Case("flow", {**AFFINE, "transform": "iaf"}, budget="300 steps", close=0.4, total=2e-3),
+    Case("flow", {**SMALL, "transform": "spline-coupling", "mixing": True}, budget="120 steps", close=0.06, total=2e-3),
+    Case("flow", {**AFFINE, "transform": "realnvp", "norm": "batch"}, budget="80 steps", close=0.4, total=2e-3),
+    Case("flow", {**AFFINE, "transform": "glow"}, budget="80 steps", close=0.4, total=2e-3),
+    Case("flow", {**AFFINE, "transform": "maf"}, budget="80 steps", close=0.4, total=2e-3),
+    Case("flow", {**AFFINE, "transform": "iaf"}, budget="80 steps", close=0.4, total=2e-3),
 ]
