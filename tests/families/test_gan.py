@@ -177,6 +177,18 @@ def test_a_packed_critic_sees_rows_side_by_side():
     assert critic.packed(torch.zeros(7, 0)).shape == (2, 0)
 
 
+def test_a_projection_critic_adds_what_is_given_linearly():
+    """C(x, g) - C(x, 0) is linear in g and depends on x: the log odds of p(g | x), a product of g and features."""
+    critic = CriticNet(2, 3, 1, 16, 2)
+    x, g = torch.randn(5, 2, generator=generator()), torch.randn(2, 5, 3, generator=generator(1))
+    with torch.no_grad():
+        alone = critic(x, torch.zeros(5, 3))
+        parts = [critic(x, each) - alone for each in g]
+        assert torch.allclose(critic(x, 2 * g[0] - g[1]) - alone, 2 * parts[0] - parts[1], atol=1e-5)
+        same = critic(x, g[0, :1].expand(5, 3)) - alone
+    assert float(same.std()) > 1e-3
+
+
 def test_the_held_out_score_is_least_for_the_truth():
     noise = generator()
     x = torch.randn(4_000, 2, generator=noise)
