@@ -207,3 +207,26 @@ def test_extremes_are_scored_without_nan(model):
     far.cells[1] = -(10**9)
     score = model.log_prob(far)
     assert not torch.isnan(score).any() and bool((score[:2] < score[2]).all())
+
+
+@pytest.mark.parametrize("awkward", ["constant", "two rows", "one column"])
+def test_awkward_columns_are_learned(awkward):
+    records = correlated(60)
+    table, event = records.table.copy(), PLANE
+    if awkward == "constant":
+        table[:, 1] = 7
+    elif awkward == "two rows":
+        table = table[:2]
+    else:
+        table, event = table[:, :1], Mixed(PLANE.spans[:1])
+    module = learned(Energy(**SMALL), Records(event, table), 10)
+    made = module.sample(20, generator(8))
+    assert bool(made.mask.all()) and bool(torch.isfinite(cell_log_prob(module, made)).all())
+
+
+@pytest.mark.parametrize("method", ["denoising", "sliced", "langevin"])
+def test_gradients_reach_every_parameter(method):
+    family, records = Energy(method=method, **SMALL), correlated(400)
+    (player,) = family.players(family.build(records, 0))
+    slopes = torch.autograd.grad(player.loss(records.batch(), generator()), player.parameters)
+    assert all(bool((slope != 0).any()) for slope in slopes)
