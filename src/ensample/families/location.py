@@ -53,6 +53,7 @@ class Location:
         target: np.ndarray,
         log: bool = False,
         only: np.ndarray | None = None,
+        scales: np.ndarray | None = None,
     ) -> Location:
         """Fit on rows where the target is known.
 
@@ -62,13 +63,12 @@ class Location:
             target: [rows] float64, cells of the target counted from its 0.
             log: predict the logarithm of the target.
             only: numbers of the input columns that may be used, all by default.
+            scales: `scales_of` these inputs, where several locations share them.
         """
-        if len(target) > MOST_ROWS:
-            rows = np.linspace(0, len(target) - 1, MOST_ROWS).astype(np.int64)
-            inputs, target = inputs[rows], target[rows]
+        scales = scales_of(inputs) if scales is None else scales.copy()
+        inputs, target = _fewer(inputs), _fewer(target)
         shift = min(float(target.min()), 0.0) if log else np.nan
         y = warped(target, shift)
-        scales = column_scales(inputs)
         terms = _terms(inputs, classes, y, np.arange(inputs.shape[1]) if only is None else only)
         design = np.stack([np.ones(len(y)), *term_columns(inputs, terms, scales)], 1)
         weights, spread = _trimmed_least_squares(design, y)
@@ -76,13 +76,19 @@ class Location:
 
     @classmethod
     def best(
-        cls, inputs: np.ndarray, classes: np.ndarray, target: np.ndarray, only: np.ndarray | None = None
+        cls,
+        inputs: np.ndarray,
+        classes: np.ndarray,
+        target: np.ndarray,
+        only: np.ndarray | None = None,
+        scales: np.ndarray | None = None,
     ) -> Location:
         """The sharper of the two scales, judged by the typical residual in cells. Arguments as for `fit`."""
-        plain = cls.fit(inputs, classes, target, only=only)
+        scales = scales_of(inputs) if scales is None else scales.copy()
+        plain = cls.fit(inputs, classes, target, only=only, scales=scales)
         if target.min() < 0 or target.max() < 20:
             return plain
-        logarithmic = cls.fit(inputs, classes, target, True, only)
+        logarithmic = cls.fit(inputs, classes, target, True, only, scales)
         return min(plain, logarithmic, key=lambda location: location.spread_in_cells(target))
 
     def spread_in_cells(self, target: np.ndarray) -> float:
@@ -138,6 +144,19 @@ class Location:
 def warped(cells: np.ndarray, shift: float) -> np.ndarray:
     """Cells in the scale of a prediction: as they are, or the logarithm above `shift` where that is a number."""
     return cells if np.isnan(shift) else np.log(np.maximum(cells - shift, SMALLEST))
+
+
+def scales_of(inputs: np.ndarray) -> np.ndarray:
+    """`column_scales` of the rows that a regression is fitted on."""
+    return column_scales(_fewer(inputs))
+
+
+def _fewer(rows: np.ndarray) -> np.ndarray:
+    """At most `MOST_ROWS` of the rows, evenly."""
+    if len(rows) <= MOST_ROWS:
+        return rows
+    some: np.ndarray = rows[np.linspace(0, len(rows) - 1, MOST_ROWS).astype(np.int64)]
+    return some
 
 
 def column_scales(inputs: np.ndarray) -> np.ndarray:

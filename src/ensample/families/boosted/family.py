@@ -17,7 +17,7 @@ from ensample.families.boosted.column import Column
 from ensample.families.boosted.fit import Target, fit_column
 from ensample.families.boosted.masks import Masks
 from ensample.families.boosted.parallel import Pace, in_parallel
-from ensample.families.boosted.selection import most_telling
+from ensample.families.boosted.selection import Selection
 from ensample.families.chain import Chain, Seen
 from ensample.families.independent import part
 from ensample.families.inputs import Inputs
@@ -150,7 +150,7 @@ class Boosted:
         )
         inputs = Inputs(records.event, records.given)
         matrix, classes = inputs.training(records), inputs.classes
-        order = np.arange(len(bins))
+        order, selection = np.arange(len(bins)), Selection.of(matrix, classes)
         copies = max(1, MASKED_ROWS // len(records)) if self.any_order and len(records) > 1 else 1
         copies = min(copies, MOST_COPIES)
         masks = Masks(records.event, copies * len(records), seed) if self.any_order else None
@@ -162,14 +162,13 @@ class Boosted:
             earlier = order[: int(np.flatnonzero(order == j)[0])] if masks is None else masks.possible(j)
             chosen = np.concatenate([np.arange(inputs.offset), inputs.offset + np.sort(earlier)])
             known = np.flatnonzero(~np.isnan(matrix[:, place]))
-            x, cells, number = matrix[np.ix_(known, chosen)], matrix[known, place], bool(classes[place] == 0)
-            best = most_telling(x, classes[chosen], cells, number, self.inputs)
-            x, chosen = x[:, best], chosen[best]
-            target = Target(cells, bins[j], float(inputs.zeros[place]), number)
+            chosen = selection.most_telling(place, chosen, self.inputs, pace.hurried)
+            x = matrix[np.ix_(known, chosen)]
+            target = Target(matrix[known, place], bins[j], float(inputs.zeros[place]), bool(classes[place] == 0))
             if masks is None:
                 return fit_column(x, classes[chosen], chosen, target, held[known], None, growth, pace)
             hidden = masks.hidden(j, chosen - inputs.offset)[(known + len(matrix) * np.arange(copies)[:, None]).ravel()]
-            target = replace(target, cells=np.tile(cells, copies))
+            target = replace(target, cells=np.tile(target.cells, copies))
             x, apart = np.tile(x, (copies, 1)), np.tile(held[known], copies)
             return fit_column(x, classes[chosen], chosen, target, apart, hidden, growth, pace)
 

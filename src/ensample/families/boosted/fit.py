@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,8 +12,9 @@ from ensample.families.boosted.adaptive import Adaptive
 from ensample.families.boosted.classifier import Classifier, Example, Growth, loss
 from ensample.families.boosted.column import Column
 from ensample.families.boosted.digits import Digits
+from ensample.families.boosted.parallel import Pace
 from ensample.families.boosted.residual import Residual
-from ensample.families.location import Location
+from ensample.families.location import Location, scales_of
 
 PSEUDO_ROWS = 1.0
 """Rows added to either side of a decision before its training share becomes a starting logit."""
@@ -47,7 +47,7 @@ def fit_column(
     held: np.ndarray,
     hidden: np.ndarray | None,
     growth: Growth,
-    pace: Callable[[int], Callable[[], bool]],
+    pace: Pace,
 ) -> Column:
     """Learn one span.
 
@@ -59,12 +59,13 @@ def fit_column(
         held: [rows] bool, rows set apart to stop growing on.
         hidden: [rows, inputs] bool, what a row may not look at, so that any set of inputs will do later; None: nothing.
         growth: how trees are grown.
-        pace: gives, for the number of digits left, the question whether this digit has had its time.
+        pace: gives, for the number of digits left, the question whether this digit has had its time. Where it is
+            hurried, the column goes without locations.
     """
     index, cells, learn = target.index(), target.cells, ~held
     locations: tuple[Location | Adaptive, ...] = ()
     residual = None
-    if target.number and x.shape[1] and learn.any() and len(target.bins) > 2:
+    if target.number and x.shape[1] and learn.any() and not pace.hurried and len(target.bins) > 2:
         locations = find_locations(x[learn], classes, cells[learn], hidden is not None)
     if hidden is not None:
         x = np.where(hidden, np.nan, x)
@@ -88,7 +89,7 @@ def fit_column(
             if loss(guess[check], answer[check]) < loss(start[check], answer[check]):
                 column.guided[level.number], start = True, guess
         example = Example(features.of(level, rows), answer, start)
-        paced = replace(growth, enough=pace(depth - level.number))
+        paced = replace(growth, enough=pace.digit(depth - level.number))
         classifiers.append(Classifier.fit(example.take(np.flatnonzero(~held[rows])), example.take(check), paced))
     return replace(column, classifiers=tuple(classifiers))
 
@@ -101,13 +102,14 @@ def find_locations(
     On diamonds the second saves 0.4 bits a row, and a judge that sees x - y falls from 0.66 to 0.53. Where inputs may
     be hidden the first is made from whichever are known, in both scales of the target.
     """
-    plain = Location.best(x, classes, cells)
+    scales = scales_of(x)
+    plain = Location.best(x, classes, cells, scales=scales)
     numbers = [i for i in np.flatnonzero(classes == 0) if not np.isnan(x[:, i]).all()]
-    alone = [Location.fit(x, classes, cells, only=np.array([i])) for i in numbers]
+    alone = [Location.fit(x, classes, cells, only=np.array([i]), scales=scales) for i in numbers]
     nearest = sorted(alone, key=lambda location: location.spread)
     if not holes:
         return (plain, *nearest[:1])
-    other = Location.fit(x, classes, cells, log=bool(np.isnan(plain.log_shift)))
+    other = Location.fit(x, classes, cells, log=bool(np.isnan(plain.log_shift)), scales=scales)
     return (Adaptive.fit(plain, x, cells), Adaptive.fit(other, x, cells), *nearest[:1])
 
 

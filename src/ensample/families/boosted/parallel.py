@@ -14,10 +14,9 @@ from threadpoolctl import threadpool_limits
 from ensample.families.boosted.column import Column
 from ensample.run import Progress, Run
 
-Pace = Callable[[int], Callable[[], bool]]
-"""For the number of digits left: the question whether the present digit has had its time."""
-
 REPORT_SECONDS = 0.5
+HURRIED = 0.7
+"""Columns hurry where what comes before their first digit would take more than this share of their time."""
 RESERVE = 0.1
 """Share of the remaining time that is not planned with."""
 
@@ -74,6 +73,7 @@ class _Shares:
     def __init__(self, costs: Sequence[float], run: Run) -> None:
         self.costs, self.left, self.clock = costs, set(range(len(costs))), run.clock
         self.within = dict.fromkeys(range(len(costs)), 0.0)
+        self.before: list[float] = []
         self.threads = torch.get_num_threads()
         self.lock = threading.Lock()
 
@@ -82,17 +82,15 @@ class _Shares:
         with self.lock:
             seconds = (1 - RESERVE) * (self.clock.budget.seconds - self.clock.seconds)
             part = min(1.0, self.costs[j] * min(self.threads, len(self.left)) / sum(self.costs[i] for i in self.left))
-        end = time.monotonic() + seconds * part
-        total: list[int] = []
+            usual = sum(self.before) / len(self.before) if self.before else 0.0
+        return Pace(self, j, seconds * part, usual > HURRIED * seconds * part, stop)
 
-        def digit(left: int) -> Callable[[], bool]:
-            total.append(left)
-            self.within[j] = 1 - left / total[0]
-            now = time.monotonic()
-            until = now + max(0.0, end - now) / left if math.isfinite(end) else math.inf
-            return lambda: stop.is_set() or time.monotonic() >= until
-
-        return digit
+    def begun(self, j: int, part: float, before: float | None) -> None:
+        """Part of column j is done; `before` is the time that it took up to its first digit, in no hurry."""
+        with self.lock:
+            self.within[j] = part
+            if before is not None:
+                self.before.append(before)
 
     def done(self, j: int) -> None:
         """Column j is finished."""
@@ -103,3 +101,22 @@ class _Shares:
     def finished(self) -> float:
         """Share of all the work that is done, 0 to 1."""
         return sum(cost * self.within[i] for i, cost in enumerate(self.costs)) / sum(self.costs)
+
+
+class Pace:
+    """How long one column may take, and whether it must hurry."""
+
+    def __init__(self, shares: _Shares, column: int, seconds: float, hurried: bool, stop: threading.Event) -> None:
+        self.shares, self.column, self.hurried, self.stop = shares, column, hurried, stop
+        self.began = time.monotonic()
+        self.end = self.began + seconds
+        self.total: int | None = None
+
+    def digit(self, left: int) -> Callable[[], bool]:
+        """For the number of digits left, the present one included: the question whether it has had its time."""
+        now = time.monotonic()
+        before = now - self.began if self.total is None and not self.hurried else None
+        self.total = self.total or left
+        self.shares.begun(self.column, 1 - left / self.total, before)
+        until = now + max(0.0, self.end - now) / left if math.isfinite(self.end) else math.inf
+        return lambda: self.stop.is_set() or time.monotonic() >= until

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import lightgbm as lgb
 import numpy as np
 
@@ -9,24 +11,42 @@ LOOKED_AT = 5_000
 """Rows that the selection looks at."""
 STEPS = 15
 """Runs of equal frequency that a number is cut into where information is counted."""
+TREES, SPLIT_COLUMNS = (6, 20), 2_000
+"""Fewest and most trees that rank inputs, and about how many columns all of them search together."""
 
 
-def most_telling(x: np.ndarray, classes: np.ndarray, target: np.ndarray, number: bool, most: int) -> np.ndarray:
-    """Columns of x [rows, columns] that tell most about the target [rows], ascending; all where they are few.
+@dataclass(frozen=True)
+class Selection:
+    """A sample of the rows of the input matrix: `values` [rows, columns] float64 and the same as few `codes`."""
 
-    Half by mutual information of each alone (Battiti, 1994), half by the gain of splits in a few small regression trees
-    (which see what several tell together).
-    """
-    if x.shape[1] <= most:
-        return np.arange(x.shape[1])
-    rows = np.linspace(0, len(x) - 1, min(len(x), LOOKED_AT)).astype(np.int64)
-    x, target = x[rows], target[rows]
-    answer = _steps(target, number, int(target.max()) + 1)
-    alone = [_information(_steps(x[:, i], classes[i] == 0, int(classes[i])), answer) for i in range(x.shape[1])]
-    rankings = [np.argsort(-_gains(x, target, number), kind="stable"), np.argsort(-np.array(alone), kind="stable")]
-    mixed = np.stack(rankings, 1).ravel()
-    first = np.unique(mixed, return_index=True)
-    return np.sort(first[0][np.argsort(first[1])][:most])
+    values: np.ndarray
+    codes: np.ndarray
+    classes: np.ndarray
+
+    @classmethod
+    def of(cls, matrix: np.ndarray, classes: np.ndarray) -> Selection:
+        """From the matrix [rows, columns], NaN where absent, and the classes [columns], 0 for numbers."""
+        values = matrix[np.linspace(0, len(matrix) - 1, min(len(matrix), LOOKED_AT)).astype(np.int64)]
+        codes = [_steps(values[:, i], classes[i] == 0, int(classes[i])) for i in range(values.shape[1])]
+        return cls(values, np.stack(codes, 1) if codes else np.zeros(values.shape, dtype=np.int64), classes)
+
+    def most_telling(self, target: int, inputs: np.ndarray, most: int, quick: bool = False) -> np.ndarray:
+        """Those of the inputs that tell most about the target column, ascending; all where they are few.
+
+        Half by mutual information of each alone (Battiti, 1994), half by the gain of splits in a few small regression
+        trees (which see what several tell together); `quick` goes by information only.
+        """
+        known = np.flatnonzero(~np.isnan(self.values[:, target]))
+        if len(inputs) <= most or not len(known):
+            return inputs[:most]
+        information = _information(self.codes[known[:, None], inputs], self.codes[known, target])
+        rankings = [np.argsort(-information, kind="stable")]
+        if not quick:
+            x = self.values[known[:, None], inputs]
+            gains = _gains(x, self.values[known, target], bool(self.classes[target] == 0))
+            rankings.insert(0, np.argsort(-gains, kind="stable"))
+        first = np.unique(np.stack(rankings, 1).ravel(), return_index=True)
+        return inputs[np.sort(first[0][np.argsort(first[1])][:most])]
 
 
 def _steps(column: np.ndarray, number: bool, classes: int) -> np.ndarray:
@@ -44,12 +64,16 @@ def _steps(column: np.ndarray, number: bool, classes: int) -> np.ndarray:
     return out
 
 
-def _information(a: np.ndarray, b: np.ndarray) -> float:
-    """Mutual information of two code columns, nats."""
-    joint = np.bincount(a * (STEPS + 1) + b, minlength=(STEPS + 1) ** 2).reshape(STEPS + 1, STEPS + 1) / len(a)
-    product = joint.sum(1, keepdims=True) * joint.sum(0, keepdims=True)
+def _information(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Mutual information [columns] of each code column of a [rows, columns] with b [rows], nats."""
+    size, columns = STEPS + 1, a.shape[1]
+    place = (np.arange(columns) * size + a) * size + b[:, None]
+    joint = np.bincount(place.ravel(), minlength=columns * size**2).reshape(columns, size, size) / len(b)
+    product = joint.sum(2, keepdims=True) * joint.sum(1, keepdims=True)
     there = joint > 0
-    return float((joint[there] * np.log(joint[there] / product[there])).sum())
+    ratio = np.log(np.where(there, joint, 1.0) / np.where(there, product, 1.0))
+    out: np.ndarray = (joint * ratio).sum((1, 2))
+    return out
 
 
 def _gains(x: np.ndarray, target: np.ndarray, number: bool) -> np.ndarray:
@@ -68,6 +92,7 @@ def _gains(x: np.ndarray, target: np.ndarray, number: bool) -> np.ndarray:
         "seed": 0,
         "verbosity": -1,
     }
+    trees = int(np.clip(SPLIT_COLUMNS / x.shape[1], *TREES))
     data = lgb.Dataset(x.astype(np.float32), rank / rank.max(), params=parameters)
-    gains: np.ndarray = lgb.train(parameters, data, 20).feature_importance("gain")
+    gains: np.ndarray = lgb.train(parameters, data, trees).feature_importance("gain")
     return gains
