@@ -176,12 +176,10 @@ def coded(plan: Plan, joint: Batch, ridge: float) -> Coded:
     patterns, size = [], 8 * len(joint) * (len(codes) + 1)
     for rows, mask in by_pattern(seen):
         known = mask.nonzero()[:, 0].tolist()
-        if not known:
-            continue
         cells, log_width = joint.cells[rows], plan.log_widths(joint.cells[rows], known)
         constant[rows] += log_width.sum(1)
         noise = (2.0 * log_width).exp() / 12.0 + ridge
         x = plan.values(cells, known) - shift[rows][:, known]
-        patterns.append(Known(rows, torch.tensor(known), x, noise))
-        size += len(rows) * 8 * (2 * len(known) + len(known) ** 2)
+        patterns.append(Known(rows, torch.tensor(known, dtype=torch.int64), x, noise))
+        size += len(rows) * 8 * (2 * len(known) + 1)
     return Coded(codes, patterns, constant, size)

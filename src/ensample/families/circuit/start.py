@@ -21,6 +21,9 @@ FAR = 3.0
 ROUNDS = 8
 """Rounds of k-means."""
 
+INDICATOR = 0.3
+"""Weight of a class in distances beside a number: classes have tables, which need no states of their own."""
+
 SHRUNK = 0.1
 """What covariances are drawn towards: that within clusters, times this."""
 
@@ -28,7 +31,7 @@ SHRUNK = 0.1
 def features(plan: Plan, data: Coded, columns: tuple[int, ...]) -> Tensor:
     """Coordinates [rows, features] of these columns in which distances mean something.
 
-    Numbers are counted in deviations, classes have indicators; what is unknown is in the middle.
+    Numbers are counted in deviations, classes have indicators of less weight; what is unknown is in the middle.
     """
     parts = []
     numbers = [i for i, j in enumerate(plan.numbers) if j in columns]
@@ -49,7 +52,7 @@ def features(plan: Plan, data: Coded, columns: tuple[int, ...]) -> Tensor:
             parts.append((torch.where(known, place - 0.5, 0.0) * 12.0**0.5)[:, None])
         else:
             hot = torch.nn.functional.one_hot(data.codes[j] % min(size, BUCKETS), min(size, BUCKETS))
-            parts.append(hot.to(torch.float64) * known[:, None])
+            parts.append(INDICATOR * hot.to(torch.float64) * known[:, None])
     return torch.cat(parts, 1) if parts else torch.zeros(len(data.constant), 1, dtype=torch.float64)
 
 
