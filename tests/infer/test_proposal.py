@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
 from ensample.events import Batch, Limit, unknown
 from ensample.families.base import Distribution, Draws
-from ensample.infer.condition import draw_where
+from ensample.infer.condition import _Pool, draw_where
 from ensample.infer.impute import fill
 from ensample.infer.likelihood import cell_log_prob
 from ensample.infer.proposal import Proposed, completing
@@ -68,3 +69,20 @@ def test_rare_conditions_are_met_by_proposals_and_common_ones_by_samples(monkeyp
     monkeypatch.setattr("ensample.infer.condition.RARE", 0.5)
     made = draw_where(closed(), 200, limits, generator(2), None)
     assert len(made) == 200 and bool((made.cells == torch.tensor([2, 1, 0, 0])).all())
+
+
+def test_weights_without_bound_are_cut_and_others_are_not():
+    weight = 3 * torch.randn(10_000, generator=generator(3), dtype=torch.float64)
+    batch = unknown(10_000, closed().event)
+    cut, whole = _Pool(cut=True), _Pool(cut=False)
+    for pool in (cut, whole):
+        pool.add(batch, weight)
+    assert whole.rate() == pytest.approx(float(torch.exp(weight - weight.max()).mean()))
+    assert cut.rate() > 5 * whole.rate() and cut.rate() >= 0.5 / 100
+    kept = len(cut.accept(generator(4)))
+    assert abs(kept - 10_000 * cut.rate()) < 5 * kept**0.5
+    cut.add(batch, torch.full((10_000,), -torch.inf, dtype=torch.float64))
+    assert len(cut.accept(generator(5))) == 0
+    rare = _Pool(cut=True)
+    rare.add(batch, torch.where(torch.arange(10_000) < 3, 0.0, -torch.inf).to(torch.float64))
+    assert len(rare.accept(generator(6))) == 3
