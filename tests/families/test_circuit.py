@@ -13,6 +13,7 @@ from tests.laws.cases import everything, generator, toy_event, toy_records
 from ensample.events import Batch, Continuous, Discrete, Lattice, Limit, Mixed, Span, unknown
 from ensample.families.circuit import Circuit
 from ensample.families.circuit.evidence import Evidence
+from ensample.families.circuit.learning import quadratic
 from ensample.kinds.records import ABSENT, Records
 from ensample.run import Run
 from ensample.train.summaries import fit_by_summaries
@@ -276,6 +277,23 @@ def test_one_state_is_the_gaussian_of_its_rows():
     expected = (60 * moments + 3 * 0.1 * moments) / 63
     assert torch.allclose(fitted.parameters.means[0], x.mean(0), atol=1e-9)
     assert torch.allclose(fitted.parameters.covariances[0], expected, rtol=1e-4, atol=1e-6)
+
+
+def test_the_e_step_sees_densities_of_narrow_gaussians(product):
+    """Quadratic forms as products of monomials agree with whitening, whatever is known, though scales differ widely."""
+    own = product.parameters
+    x = product.plan.values(related(200, 7).batch().cells, [0, 1, 2])
+    for known in ([0, 1, 2], [2], [0, 2], []):
+        weights, base = quadratic(own, torch.tensor(known, dtype=torch.int64))
+        pairs = [x[:, known[a]] * x[:, known[b]] for a in range(len(known)) for b in range(a, len(known))]
+        found = base + (torch.stack([*x[:, known].T, *pairs], 1) @ weights if known else 0.0)
+        for k in range(len(own.root)):
+            covariance = own.covariances[k][known][:, known].numpy()
+            if known:
+                exact = stats.multivariate_normal(own.means[k, known].numpy(), covariance).logpdf(x[:, known].numpy())
+                assert np.allclose(found[:, k].numpy(), exact, rtol=1e-7, atol=1e-5)
+            else:
+                assert float(base[k]) == 0.0
 
 
 def test_several_limited_numbers_carry_weights(product):

@@ -16,6 +16,12 @@ MUTANTS = [
         "within",
         f"{OWN} -k one_state",
     ),
+    Mutant(
+        "families/circuit/learning.py",
+        "torch.where(upper[0] == upper[1], 0.5, 1.0)",
+        "0.5",
+        f"{OWN} -k narrow_gaussians",
+    ),
     Mutant("families/circuit/evidence.py", "torch.where(inside, allowed[child][..., None], 0.0)", "0.0", OWN),
     Mutant(
         "families/circuit/evidence.py",
