@@ -9,8 +9,11 @@ from ensample.nets.mlp import Mlp, waves
 
 TIME = 32
 """Fourier features of a time."""
-SLOWEST, FASTEST = -1.0, 3.0
-"""Powers of two between which the rates of a number's waves start: radians a standard deviation."""
+SLOWEST, FASTEST, FINER = -1.0, 3.0, 4.0
+"""Powers of two between which the rates of a number's waves start: radians a standard deviation.
+
+The fewer numbers, the finer the detail that rows can tell of: `FINER` more over the number of numbers.
+"""
 
 
 class TimedMlp(nn.Module):
@@ -34,7 +37,8 @@ class TimedMlp(nn.Module):
     ) -> None:
         super().__init__()
         self.numbers = numbers
-        spread = torch.logspace(SLOWEST, FASTEST, rates, base=2.0) * (0.75 + 0.5 * torch.rand(numbers, rates))
+        fastest = FASTEST + FINER / max(1, numbers)
+        spread = torch.logspace(SLOWEST, fastest, rates, base=2.0) * (0.75 + 0.5 * torch.rand(numbers, rates))
         self.rates = nn.Parameter(spread) if numbers and rates else None
         self.body = Mlp(numbers * (1 + 2 * rates) + others + TIME * times, outputs, width, layers + 1)
         nn.init.normal_(self.body.last.weight, std=0.1 * width**-0.5)

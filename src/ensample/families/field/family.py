@@ -129,11 +129,11 @@ class Field(Training):
     evidence: float = 0.3
     width: int = 128
     layers: int = 3
-    waves: int = 16
+    waves: int = 24
     tokens: int = 128
     knots: int = 128
     integration: int = 16
-    learning_rate: float = 4e-3
+    learning_rate: float = 8e-3
     batch_size: int = 512
     average: float = 0.999
     patience: int = 40

@@ -139,10 +139,13 @@ def expected(x: Tensor, data: Tensor, noise: Tensor, todo: Task, path: Path, t: 
     rows = torch.nonzero(seen.alive.any(1) & ~todo.dummy.any(1))[:, 0]
     part, alpha, sigma = seen.take(rows), path.alpha(t[rows]), path.sigma(t[rows])
     x, clean = torch.where(part.alive, x[rows], 0.0), torch.where(part.alive, data[rows], 0.0)
-    square = x.square().sum(1, keepdim=True) - 2 * alpha * (x @ clean.T) + alpha.square() * clean.square().sum(1)
+    scale = alpha / sigma.square()  # |x|^2 is the same for all i and falls out
+    left, right = [scale * x, -0.5 * alpha * scale], [clean, clean.square().sum(1, keepdim=True)]
+    weight = torch.cat(left, 1) @ torch.cat(right, 1).T
     label = part.labels()
-    other = label[:, None] != label
-    weight = (-0.5 * square / sigma.square()).masked_fill_(other, -torch.inf).softmax(1)
+    if bool((label != label[:1]).any()):
+        weight.masked_fill_(label[:, None] != label, -torch.inf)
+    weight = weight.softmax(1)
     mean = weight @ clean
     data, noise = data.clone(), noise.clone()
     data[rows], noise[rows] = mean, (x - alpha * mean) / sigma

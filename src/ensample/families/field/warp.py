@@ -21,6 +21,8 @@ TAIL = 0.1
 """Share of the rows at each end whose mean slope goes on beyond the last knot."""
 GAP = 0.25
 """A group of cells is broken where a gap takes more than this share of its length: nothing was met there."""
+LEAST_ROWS, SURE, MOST_HALVINGS = 32, 4.0, 8
+"""A group of at least so many rows is halved if the rows of a half are so many standard deviations off."""
 
 
 class Scale(Protocol):
@@ -80,7 +82,8 @@ class Warp:
     def fit(cls, event: Continuous, cells: np.ndarray, most: int) -> Warp:
         """From the known cells of a training column, with about `most` groups of equal weight.
 
-        Every cell that holds a group's weight has its own knots; gaps hold one row.
+        Every cell that holds a group's weight has its own knots; gaps hold one row; groups of uneven density, as at the
+        edges of a peak, are halved.
         """
         if len(cells) == 0:
             cells = np.array([(event.lattice.low + event.lattice.high) // 2])
@@ -147,9 +150,25 @@ def _groups(values: np.ndarray, counts: np.ndarray, most: int) -> tuple[np.ndarr
     length = np.r_[values[starts[1:] - 1], values[-1]] - values[starts]
     spacing = np.diff(values)
     wide = spacing > np.maximum(1, GAP * length[np.cumsum(breaks) - 1][1:])
-    starts = np.flatnonzero(breaks | np.r_[False, wide])
+    starts = _finer(np.flatnonzero(breaks | np.r_[False, wide]), values, counts)
     ends = np.r_[starts[1:], len(values)] - 1
     return values[starts].astype(float), values[ends].astype(float), np.add.reduceat(counts, starts).astype(float)
+
+
+def _finer(starts: np.ndarray, values: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Halve groups again and again where their two halves are surely not equally dense; their first values' places."""
+    below = np.concatenate([[0], np.cumsum(counts)])
+    for _ in range(MOST_HALVINGS):
+        ends = np.r_[starts[1:], len(values)]
+        rows = below[ends] - below[starts]
+        middle = np.searchsorted(below, below[starts] + rows / 2).clip(starts, ends - 1)
+        share = (values[middle] - values[starts]) / (values[ends - 1] + 1 - values[starts])
+        off = np.abs(below[middle] - below[starts] - rows * share)
+        split = (middle > starts) & (rows >= LEAST_ROWS) & (off > SURE * np.sqrt(rows * share * (1 - share)))
+        if not split.any():
+            break
+        starts = np.sort(np.r_[starts, middle[split]])
+    return starts
 
 
 def fit_scales(events: Sequence[Continuous], columns: Sequence[np.ndarray], most: int) -> tuple[Scale, ...]:
