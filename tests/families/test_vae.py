@@ -190,6 +190,18 @@ def test_points_are_even_and_the_same_each_time():
     assert torch.allclose(points.mean(0), torch.full((1, 2), 0.5, dtype=torch.float64), atol=0.01)
 
 
+@pytest.mark.parametrize("norm", ["batch", "layer", "group"])
+def test_hidden_layers_may_be_normalised(norm):
+    plain, normed = (fit(toy_records(300), 20, layers=2, norm=name) for name in ("none", norm))
+    batch = everything()
+    assert not torch.allclose(plain.log_prob(batch), normed.log_prob(batch), atol=1e-3)
+    single = torch.cat([normed.log_prob(batch.take(slice(i, i + 1))) for i in range(len(batch))])
+    assert torch.equal(normed.log_prob(batch), single)
+    assert len(fit(toy_records(1), 2, layers=2, norm=norm).sample(3, generator(0))) == 3
+    one, two = (fit(toy_records(300), 5, layers=2, norm=norm).arrays() for _ in range(2))
+    assert all(torch.equal(one[name], two[name]) for name in one)
+
+
 @pytest.mark.parametrize("option", [{"dims": 0}, {"beta": -1.0}, {"latents": "words"}, {"decoder": "cauchy"}])
 def test_options_out_of_range_are_refused(option):
     with pytest.raises(InputError):

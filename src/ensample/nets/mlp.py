@@ -8,9 +8,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+
+class Batch(nn.BatchNorm1d):
+    """Batch normalisation (Ioffe and Szegedy 2015) that takes a single row by what it knows of earlier ones."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[rows, width] -> the same shape."""
+        if len(x) > 1 or not self.training:
+            return super().forward(x)
+        return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+
+
 NORMS: dict[str, Callable[[int], nn.Module]] = {
     "none": lambda width: nn.Identity(),
-    "batch": nn.BatchNorm1d,
+    "batch": Batch,
     "layer": nn.LayerNorm,
     "group": lambda width: nn.GroupNorm(max(g for g in (8, 4, 2, 1) if width % g == 0), width),
 }

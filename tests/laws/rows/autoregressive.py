@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.laws.cases import Case
 
 SMALL = {"width": 24, "layers": 1, "batch_size": 128, "learning_rate": 0.02}
+SHORT = "20 steps"
 CASES = [
     Case(
         "autoregressive",
@@ -26,14 +27,49 @@ CASES = [
             "label_smoothing": 0.1,
             "scheduled_sampling": 0.2,
         },
-        knob_budget="40 steps",
-        knob_options={"pieces": {"head": "logistic"}, "attention_heads": {"network": "transformer"}},
+        knob_budget=SHORT,
+        knob_options={
+            "pieces": {"head": "logistic"},
+            "attention_heads": {"network": "transformer"},
+            "scheduled_sampling": {"network": "lstm", "any_order": False},
+            "label_smoothing": {"network": "lstm"},
+        },
     ),
-    Case("autoregressive", {"any_order": False, **SMALL}, budget="300 steps", close=0.03),
-    Case("autoregressive", {"network": "made", **SMALL, "width": 64}, "300 steps", close=0.03, consistent=0.2),
-    Case("autoregressive", {"network": "transformer", **SMALL}, "300 steps", close=0.03, consistent=0.2),
-    Case("autoregressive", {"network": "lstm", **SMALL}, "300 steps", close=0.03, consistent=0.2),
-    Case("autoregressive", {"network": "lstm", "any_order": False, **SMALL}, "300 steps", close=0.03),
-    Case("autoregressive", {"head": "logistic", "pieces": 5, **SMALL}, "300 steps", close=0.03, consistent=0.2),
-    Case("autoregressive", {"head": "spline", "pieces": 16, **SMALL}, "400 steps", close=0.03, consistent=0.2),
+    Case("autoregressive", {"any_order": False, **SMALL}, "300 steps", close=0.03, knob_budget=SHORT),
+    Case(
+        "autoregressive",
+        {"network": "made", **SMALL, "width": 64},
+        "300 steps",
+        close=0.03,
+        consistent=0.2,
+        knob_budget=SHORT,
+    ),
+    Case(
+        "autoregressive",
+        {"network": "transformer", **SMALL},
+        "300 steps",
+        close=0.03,
+        consistent=0.2,
+        knob_budget=SHORT,
+    ),
+    Case("autoregressive", {"network": "lstm", **SMALL}, "300 steps", close=0.03, consistent=0.2, knob_budget=SHORT),
+    Case(
+        "autoregressive", {"network": "lstm", "any_order": False, **SMALL}, "300 steps", close=0.03, knob_budget=SHORT
+    ),
+    Case(
+        "autoregressive",
+        {"head": "logistic", "pieces": 5, **SMALL},
+        "300 steps",
+        close=0.03,
+        consistent=0.2,
+        knob_budget=SHORT,
+    ),
+    Case(
+        "autoregressive",
+        {"head": "spline", "pieces": 16, **SMALL},
+        "400 steps",
+        close=0.03,
+        consistent=0.2,
+        knob_budget=SHORT,
+    ),
 ]

@@ -54,7 +54,8 @@ class Autoregressive(Training):
         label_smoothing: share of a softmax's target that is spread over all its bins (Szegedy et al. 2016).
         scheduled_sampling: share of inputs that are the model's own draws in training (Bengio et al. 2015, drawn for
             all columns at once as by Duckworth et al. 2019), so that it meets its own mistakes. Its objective is not
-            the likelihood any more.
+            the likelihood any more; with 0 all inputs are those of the record (teacher forcing: Williams and Zipser
+            1989), and it is.
 
     How it is trained: the options of `Training`.
 

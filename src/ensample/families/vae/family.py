@@ -56,6 +56,8 @@ class Vae(Training):
         hidden: share of the rows in learning of which the encoder sees a part alone, so that it can complete records
             (Mattei and Frellsen 2019).
         points: of an estimate of log p.
+        norm: of the hidden layers of both: "none", "batch" (Ioffe and Szegedy 2015), "layer" (Ba et al. 2016) or
+            "group" (Wu and He 2018).
         dropout: share of hidden units left out in learning.
 
     How it is trained: the options of `Training`.
@@ -81,6 +83,7 @@ class Vae(Training):
     layers: int = 2
     hidden: float = 0.1
     points: int = 256
+    norm: Literal["none", "batch", "layer", "group"] = "none"
     dropout: float = 0.0
     learning_rate: float = 2e-3
 
@@ -142,9 +145,9 @@ class Vae(Training):
     def _module(self, event: Mixed, given: Mixed | None, generator: Generator) -> VaeDistribution:
         context = given_width(given)
         with seeded(generator):
-            encoder, features = _trunk(Layout(event).width + context, self.width, self.layers, self.dropout)
+            encoder, features = _trunk(Layout(event).width + context, self)
             latents = LATENTS[self.latents](self, features, context, generator)
-            decoder, h = _trunk(latents.width + context, self.width, self.layers, self.dropout)
+            decoder, h = _trunk(latents.width + context, self)
             emission = Emission(event, h, SORTS[self.decoder](event, self.pieces))
         return VaeDistribution(event, given, encoder, latents, decoder, emission, self.points)
 
@@ -190,10 +193,10 @@ POSTERIOR = Flow(transform="maf", layers=2, depth=1)
 """From noise to z, which makes it an inverse autoregressive flow."""
 
 
-def _trunk(inputs: int, width: int, layers: int, dropout: float) -> tuple[nn.Module, int]:
+def _trunk(inputs: int, family: Vae) -> tuple[nn.Module, int]:
     """A network up to its last hidden layer, and its width; no layers leave the inputs as they are."""
-    if layers == 0:
+    if family.layers == 0:
         return nn.Identity(), inputs
-    net = Mlp(inputs, 0, width, layers, dropout=dropout)
+    net = Mlp(inputs, 0, family.width, family.layers, norm=family.norm, dropout=family.dropout)
     net.last = nn.Identity()  # type: ignore[assignment]
-    return net, width
+    return net, family.width

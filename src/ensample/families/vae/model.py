@@ -65,7 +65,8 @@ class VaeDistribution(nn.Module, Distribution):
 
     def parameters_of(self, z: Tensor, context: Tensor) -> Tensor:
         """Of the distribution of a record, [..., rows, outputs], given z [..., rows, width]."""
-        out: Tensor = self.emission(self.decoder(torch.cat([z, context.expand(*z.shape[:-1], -1)], -1)))
+        seen = torch.cat([z, context.expand(*z.shape[:-1], -1)], -1)
+        out: Tensor = self.emission(self.decoder(seen.flatten(0, -2)).unflatten(0, seen.shape[:-1]))
         return out
 
     def bound(self, batch: Batch, seen: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
