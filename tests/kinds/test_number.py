@@ -10,7 +10,7 @@ from ensample.errors import InputError
 from ensample.kinds import fit_kind
 from ensample.kinds.arrow import type_from_text
 from ensample.kinds.base import Rule
-from ensample.kinds.grid import ordered, unordered
+from ensample.kinds.grid import affine_grid, ordered, unordered
 from ensample.kinds.number import Number
 from ensample.kinds.records import ABSENT
 from ensample.kinds.trace import FloatTrace
@@ -223,3 +223,30 @@ def test_description():
     assert fitted([0.21, 0.23, 0.61]).describe() == "number, 0.21 to 0.61, in steps of 0.01"
     assert "no step found, kept to 1e-1" in fitted(RNG.normal(size=100)).describe()
     assert isinstance(fitted([1, 2, 3]), Number)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_standardised_integers_lie_on_steps_that_start_anywhere(dtype):
+    """Where (k - mean) / deviation holds all values, cells are k, new values lie between, and ranges still work."""
+    k = np.random.default_rng(0).integers(0, 120, 3_000)
+    values = ((k - k.mean()) / k.std()).astype(dtype)
+    kind = fitted(values)
+    assert kind.unit == pytest.approx(1 / k.std(), rel=1e-5) and kind.high == np.ptp(k)
+    table = kind.encode(pa.array(values), "x")
+    assert np.array_equal(table[:, -1], k - k.min())
+    back = kind.decode(table, np.random.default_rng(0))
+    assert back.type == pa.from_numpy_dtype(dtype)
+    assert np.abs(back.to_numpy() - values).max() <= 4 * np.finfo(dtype).eps * np.abs(values).max()
+    assert kind.limits(Rule(low=-1.0, high=1.0), "x")[-1] == (
+        (int(np.ceil(k.mean() - k.std() - k.min())), int(np.floor(k.mean() + k.std() - k.min()))),
+    )
+    assert kind.lattice.zero == pytest.approx(k.mean() - k.min(), abs=1e-3)
+    assert "in steps of" in kind.describe()
+
+
+def test_random_floats_lie_on_no_steps():
+    rng = np.random.default_rng(0)
+    for rows in (8, 30, 1_000):
+        for values in (rng.normal(size=rows), rng.random(rows), np.exp(rng.normal(size=rows))):
+            assert affine_grid(values, "float64") is None
+            assert affine_grid(values.astype("float32").astype("float64"), "float32") is None

@@ -55,6 +55,18 @@ MUTANTS = [
         KINDS,
     ),
     Mutant("kinds/number.py", "(distances % 10 != 0).sum()", "len(distances)", KINDS),
+    Mutant(
+        "kinds/number.py",
+        "return np.rint((values - self.origin) / self.unit)",
+        "return np.rint(values / self.unit)",
+        "tests/kinds/test_number.py -k standardised",
+    ),
+    Mutant(
+        "kinds/grid.py",
+        "off <= max(AFFINE_ERROR * slope, noise)",
+        "off <= slope",
+        "tests/kinds/test_number.py -k steps",
+    ),
     Mutant("kinds/grid.py", "off <= COARSE_LOSS * np.abs(others)", "off >= 0", KINDS),
     Mutant("kinds/shape.py", "counts >= SPIKE_RATIO * around", "counts > 0", KINDS),
     Mutant("kinds/shape.py", "- 0.5 * math.log(2 * math.pi * math.e * variance)", "", KINDS),

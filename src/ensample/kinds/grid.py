@@ -17,6 +17,10 @@ FINE_BITS = {"float64": 30, "float32": 23, "float16": 10}
 COARSE_SHARE = 0.9
 """Share of rows, the most common value apart, that must lie on a coarse grid for the others to be rounded to it."""
 
+AFFINE_VALUES, AFFINE_CELLS, AFFINE_ERROR = 8, 2**20, 1e-6
+"""Fewest different values that can speak for equal steps from anywhere, most such steps across the range, and the
+largest distance of a value from its place, in steps: of random values none would be so near."""
+
 COARSE_LOSS = 1e-3
 """Largest share of its value by which rounding to the coarse grid may change any other row."""
 
@@ -44,6 +48,50 @@ def coarse_digits(values: np.ndarray, finest: int | None, storage: str) -> int |
         off = np.abs(nearest - others)
         if (off == 0).mean() >= COARSE_SHARE and bool((off <= COARSE_LOSS * np.abs(others)).all()):
             return digits
+    return None
+
+
+def affine_grid(values: np.ndarray, storage: str) -> tuple[float, float] | None:
+    """(origin, unit) of equal steps that hold all values: integers or decimals that were standardised, say.
+
+    The unit is the greatest common divisor of the differences by Euclid's algorithm, up to the rounding of floats, then
+    refined by least squares.
+
+    Arguments:
+        values: a sample of the column, float64 [rows].
+        storage: precision of the column.
+
+    Returns:
+        None where the values do not lie on such steps; 0 is then the place of the lowest value.
+
+    Example:
+        >>> origin, unit = affine_grid((np.arange(9.0) - 3.3) / 7.7, "float64")
+        >>> round(origin * 7.7, 6), round(unit * 7.7, 6)
+        (-3.3, 1.0)
+    """
+    distinct = np.unique(values)
+    if len(distinct) < AFFINE_VALUES:
+        return None
+    far = distinct - distinct[0]
+    noise = 8 * float(np.finfo(storage).eps) * float(np.abs(distinct).max())
+    unit = _common_unit(np.diff(distinct), max(noise, 1e-4 * far[-1] / AFFINE_CELLS))
+    if unit is None or far[-1] / unit > AFFINE_CELLS:
+        return None
+    places = np.rint(far / unit)
+    slope = float(places @ far) / float(places @ places)
+    origin = float((distinct - slope * places).mean())
+    off = np.abs(origin + slope * places - distinct).max()
+    return (origin, slope) if off <= max(AFFINE_ERROR * slope, noise) and noise <= 0.01 * slope else None
+
+
+def _common_unit(differences: np.ndarray, noise: float) -> float | None:
+    """The largest number of which all differences are multiples up to `noise`, or None."""
+    unit = float(differences.min())
+    while unit > noise:
+        rest = np.abs(differences - unit * np.rint(differences / unit))
+        if rest.max() <= noise * np.rint(differences / unit).max():
+            return unit
+        unit = float(rest[rest > noise].min(initial=unit / 2))
     return None
 
 

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from ensample.kinds.arrow import decimals, is_missing, is_number, is_text, typed, value_type
 from ensample.kinds.base import cannot_be, impossible, wrong_value
-from ensample.kinds.grid import FINE_BITS, coarse_digits, fine_digits, ordered, unordered
+from ensample.kinds.grid import FINE_BITS, affine_grid, coarse_digits, fine_digits, ordered, unordered
 from ensample.kinds.measured import Measured, numerators_of, supported_step
 from ensample.kinds.profile import Profile
 from ensample.kinds.trace import FloatTrace, IntegerTrace, from_grid, integers
@@ -29,6 +29,8 @@ class Number(Measured):
         bits: significant binary digits, 0 for a grid of equal steps.
         storage: precision in which floats are rounded last: "float64", "float32" or "float16"; "" for others.
         rounded: whether values of the training column were changed by at most half a cell to lie on the grid.
+        origin, unit: where `unit` is not 0, a number is origin + numerator x unit: equal steps that start anywhere, as
+            those of standardised integers do.
 
     Example:
         >>> carats = Number.fit(Profile.of(pa.array([0.23, 0.21, 0.61, 1.0, 0.7, 1.25])))
@@ -42,6 +44,8 @@ class Number(Measured):
     bits: int = 0
     storage: str = ""
     rounded: bool = False
+    origin: float = 0.0
+    unit: float = 0.0
 
     name: ClassVar[str] = "number"
 
@@ -78,6 +82,11 @@ class Number(Measured):
             step = _step(grid.trace, np.rint(values * 10.0**grid.digits))
             facts = {"digits": grid.digits, "storage": storage, "rounded": not grid.exact}
             return cls._of(profile, grid.trace.low, grid.trace.high, step, facts)
+        if coarse is None and (steps := affine_grid(values, storage)) is not None:
+            origin, unit = steps
+            low, high = (round((end - origin) / unit) for end in (trace.low, trace.high))
+            facts = {"origin": origin, "unit": unit, "storage": storage, "rounded": True}
+            return cls._of(profile, low, high, 1, facts)
         digits = fine_digits(values, trace.low, trace.high, storage) if coarse is None else coarse
         if digits is not None:
             low, high = (round(Decimal(end).scaleb(digits)) for end in (trace.low, trace.high))
@@ -106,6 +115,8 @@ class Number(Measured):
     def _of_float_values(self, values: np.ndarray) -> np.ndarray:
         if self.bits:
             return ordered(values, self.bits)
+        if self.unit:
+            return np.rint((values - self.origin) / self.unit)
         return np.rint(values * 10.0**self.digits if self.digits >= 0 else values / 10.0**-self.digits)
 
     def _values(self, cells: np.ndarray, valid: np.ndarray) -> pa.Array:
@@ -124,6 +135,8 @@ class Number(Measured):
         """Values of cells in the precision of the column; beyond the largest float, the largest float."""
         if self.bits:
             values = unordered(cells + self.low, self.bits)
+        elif self.unit:
+            values = self._affine(self.low + cells.astype(np.float64) * self.step)
         else:
             values = from_grid(self.low + cells.astype(np.float64) * self.step, self.digits, self.storage)
         kind = value_type(self.type)
@@ -132,11 +145,19 @@ class Number(Measured):
         finite = np.nan_to_num(values, nan=0.0, posinf=float(most), neginf=-float(most))
         return np.asarray(finite.astype(target))
 
+    def _affine(self, numerators: np.ndarray) -> np.ndarray:
+        """Values of the grid that starts at `origin`, in the precision of the column."""
+        with np.errstate(over="ignore"):
+            return np.asarray((self.origin + self.unit * numerators).astype(self.storage).astype(np.float64))
+
     def _numerator(self, value: Any, field: str) -> float | int:
         if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | Decimal | np.number):
             raise impossible(field, f"{value!r} is not a number", "give a number, a set of numbers, or a range")
         if self.bits:
             return int(ordered(np.array([float(value)]), self.bits)[0])
+        if self.unit and math.isfinite(value):
+            place = (float(value) - self.origin) / self.unit
+            return round(place) if abs(place - round(place)) < 1e-4 else place
         exact = Decimal(repr(float(value))) if isinstance(value, float | np.floating) else Decimal(int(value))
         exact = value if isinstance(value, Decimal) else exact
         if not exact.is_finite():
@@ -148,12 +169,14 @@ class Number(Measured):
         return self.rounded or self.bits > 0
 
     def _zero(self) -> float:
-        return 0.0 if self.bits else -self.low / self.step
+        if self.bits:
+            return 0.0
+        return (-self.origin / self.unit if self.unit else 0.0) / self.step - self.low / self.step
 
     def _wall_below(self, cells: np.ndarray) -> int | None:
         """Zero is a wall where no value is below it and some are near it; itself excluded if it was never met."""
         wall = super()._wall_below(cells)
-        if wall is not None or self.bits or self.low < 0 or len(cells) == 0:
+        if wall is not None or self.bits or self.unit or self.low < 0 or len(cells) == 0:
             return wall
         above = self.low // self.step  # cells from zero to the lowest value
         near = above <= 0.05 * (float(np.median(cells)) + above)
@@ -174,6 +197,8 @@ class Number(Measured):
     def _text(self, cell: int) -> str:
         if self.bits:
             return f"{unordered(np.array([cell + self.low]), self.bits)[0]:.6g}"
+        if self.unit:
+            return f"{self.origin + self.unit * (self.low + cell * self.step):.6g}"
         value = Decimal(self.low + cell * self.step).scaleb(-self.digits)
         return f"{float(value):.6g}" if self.rounded and self.digits > 6 else f"{value.normalize():f}"
 
@@ -186,6 +211,8 @@ class Number(Measured):
     def _step_text(self) -> str:
         if self.bits:
             return f", {self.bits * math.log10(2):.0f} significant digits kept"
+        if self.unit:
+            return f", in steps of {self.unit * self.step:.6g} from {self.origin:.6g}"
         step = Decimal(self.step).scaleb(-self.digits)
         if self.rounded and self.digits > 6:
             return f", no step found, kept to {step:.0e}"
