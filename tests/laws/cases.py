@@ -84,6 +84,8 @@ class Case:
 
     `total`: most that the sum of all probabilities may differ from one: numerical rules and estimates have an error.
 
+    `reach`: how many amounts beyond both ends are summed for that; fewer where scores are slow.
+
     `close`: most nats that the learned toy joint may lie from the true one (KL of truth from model). `knobs`: another
     value of each constructor argument, with the options under which it must matter; `knob_budget`, if not `budget`,
     is how long a fit takes where nothing hangs on how good it is. `knobs_of_given` are those that matter only where
@@ -96,6 +98,7 @@ class Case:
     close: float = 0.02
     consistent: float = 0.0
     total: float = 2e-4
+    reach: int = 400
     knobs: dict[str, Any] = field(default_factory=dict)
     knob_options: dict[str, Any] = field(default_factory=dict)
     knob_budget: str | None = None

@@ -81,7 +81,7 @@ def cell_probabilities(distribution: object) -> np.ndarray:
 
 @scored
 def test_law_3_probabilities_sum_to_one(case):
-    total = float(cell_log_prob(fitted(case.id), everything(reach=400)).exp().sum())
+    total = float(cell_log_prob(fitted(case.id), everything(case.reach)).exp().sum())
     assert total == pytest.approx(1.0, abs=case.total)
 
 

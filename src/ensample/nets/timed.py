@@ -9,11 +9,8 @@ from ensample.nets.mlp import Mlp, waves
 
 TIME = 32
 """Fourier features of a time."""
-SLOWEST, FASTEST, FINER = -1.0, 3.0, 4.0
-"""Powers of two between which the rates of a number's waves start: radians a standard deviation.
-
-The fewer numbers, the finer the detail that rows can tell of: `FINER` more over the number of numbers.
-"""
+SLOWEST, FASTEST = -1.0, 3.0
+"""Powers of two between which the rates of a number's waves start: radians a standard deviation."""
 
 
 class TimedMlp(nn.Module):
@@ -30,14 +27,23 @@ class TimedMlp(nn.Module):
         width, layers: hidden units, hidden layers after the first.
         rates: waves of each number; 0 for none.
         times: how many times there are.
+        fastest: the power of two at which the rates end.
     """
 
     def __init__(
-        self, numbers: int, others: int, outputs: int, *, width: int, layers: int, rates: int = 8, times: int = 1
+        self,
+        numbers: int,
+        others: int,
+        outputs: int,
+        *,
+        width: int,
+        layers: int,
+        rates: int = 8,
+        times: int = 1,
+        fastest: float = FASTEST,
     ) -> None:
         super().__init__()
         self.numbers = numbers
-        fastest = FASTEST + FINER / max(1, numbers)
         spread = torch.logspace(SLOWEST, fastest, rates, base=2.0) * (0.75 + 0.5 * torch.rand(numbers, rates))
         self.rates = nn.Parameter(spread) if numbers and rates else None
         self.body = Mlp(numbers * (1 + 2 * rates) + others + TIME * times, outputs, width, layers + 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.laws.cases import Case
 
-SMALL = {"width": 48, "layers": 2, "waves": 8, "batch_size": 256, "learning_rate": 0.02, "steps": 60}
+SMALL = {"width": 32, "layers": 1, "waves": 8, "batch_size": 128, "learning_rate": 0.02}
 
 MOVING = (
     "path",
@@ -25,8 +25,9 @@ CASES = [
     Case(
         "field",
         {**SMALL, "steps": 5},
-        budget="400 steps",
+        budget="300 steps",
         close=0.04,
+        reach=40,
         consistent=0.15,
         knobs={
             "path": "cosine",
@@ -40,23 +41,25 @@ CASES = [
             "guidance": 2.0,
             "drop": 0.5,
             "evidence": 0.5,
-            "width": 32,
-            "layers": 1,
+            "width": 24,
+            "layers": 2,
             "waves": 4,
             "tokens": 0,
             "knots": 0,
             "integration": 8,
         },
         knob_options={name: {"tokens": 0} for name in MOVING},
-        knob_budget="20 steps",
+        knob_budget="6 steps",
         knobs_of_given=frozenset({"guidance", "drop"}),
     ),
     Case(  # amounts move: a density that jumps from cell to cell is what a field learns slowest
         "field",
-        {**SMALL, "tokens": 0, "integration": 32},
-        budget="500 steps",
+        {**SMALL, "width": 24, "tokens": 0, "integration": 12, "steps": 40},
+        budget="300 steps",
+        knob_budget="20 steps",
         close=0.2,
         consistent=0.3,
         total=0.01,
+        reach=20,
     ),
 ]

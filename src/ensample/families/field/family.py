@@ -222,6 +222,7 @@ class Field(Training):
             layers=self.layers,
             rates=self.waves,
             times=1 + PARAMETERISATIONS[self.predict].jumps,
+            fine=fine,
             generator=generator,
         )
         way = Way(

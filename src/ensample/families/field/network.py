@@ -12,11 +12,13 @@ from torch.nn import functional as F
 
 from ensample.families.field.parameterisation import Parameterisation
 from ensample.nets.random import seeded
-from ensample.nets.timed import TimedMlp
+from ensample.nets.timed import FASTEST, TimedMlp
 from ensample.solvers.paths import Path
 
 REACH = 8.0
 """A network sees numbers beyond this many standard deviations as if they were there."""
+FINER = 4.0
+"""Waves of fine numbers are faster by so many powers of two over their number: few are known in more detail."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,8 @@ class Seen:
 class FieldNet(nn.Module):
     """Outputs [rows, numbers] of the parameterisation and logits of every class, from a row and a time.
 
-    Build it with a generator of the initial weights. `times` is 2 where mean velocities between two times are learned.
+    Build it with a generator of the initial weights. `times` is 2 where mean velocities between two times are learned,
+    `fine` where cells are so narrow that waves may be short.
     """
 
     def __init__(
@@ -76,6 +79,7 @@ class FieldNet(nn.Module):
         layers: int,
         rates: int,
         times: int,
+        fine: bool,
         generator: Generator,
     ) -> None:
         super().__init__()
@@ -89,6 +93,7 @@ class FieldNet(nn.Module):
                 layers=layers,
                 rates=rates,
                 times=times,
+                fastest=FASTEST + (FINER / max(2, numbers) if fine else 0.0),
             )
 
     def forward(self, x: Tensor, seen: Seen, *clock: Tensor) -> tuple[Tensor, Tensor]:
