@@ -125,7 +125,6 @@ def normflows(task: str) -> Side:
                 "realnvp": lambda: rival.flows.AffineCouplingBlock(
                     rival.nets.MLP([half, WIDTH, WIDTH, DIMS], init_zeros=True)
                 ),
-                "maf": lambda: rival.flows.MaskedAffineAutoregressive(DIMS, WIDTH, num_blocks=1),
                 "spline-coupling": lambda i=i: rival.flows.CoupledRationalQuadraticSpline(
                     **spline, reverse_mask=i % 2 == 1
                 ),
@@ -149,6 +148,8 @@ def perceptron(inputs: int, outputs: int) -> nn.Module:
 
 SIDES: dict[str, Callable[[str], Side]] = {"ensample": ours, "zuko": zuko, "nflows": nflows, "normflows": normflows}
 TASKS = ("spline-coupling", "spline-autoregressive", "maf", "realnvp")
+OTHERS = {("normflows", "maf")}
+"""What is called so there learns a number at a time and samples at once: an inverse autoregressive flow, left out."""
 SLOW = {"spline-autoregressive", "maf"}
 
 
@@ -195,6 +196,8 @@ def main() -> None:
     for task in options.tasks:
         found: dict[str, dict[str, float]] = {}
         for name in options.sides:
+            if (name, task) in OTHERS:
+                continue
             torch.manual_seed(0)
             drawn = 4096 if name == "ensample" else 256 if task in SLOW else 10_000
             try:
