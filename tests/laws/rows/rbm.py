@@ -12,7 +12,7 @@ CASES = [
         close=0.03,
         knobs={"hidden": 4, "bins": 2, "method": "cd", "steps": 1, "chains": 64, "sweeps": 3},
         knob_options={"sweeps": {"hidden": 13}},
-        knob_budget="20 steps",
+        knob_budget="60 steps",
     ),
     Case(
         "rbm",
