@@ -6,6 +6,7 @@ from tests.mutants import Mutant
 
 STEPS = "tests/solvers/test_steps.py"
 PATHS = "tests/solvers/test_paths.py"
+MASKED = "tests/solvers/test_masked.py"
 DENSITY = "tests/solvers/test_density.py"
 FIELD = "tests/families/test_field.py"
 
@@ -32,8 +33,12 @@ MUTANTS = [
         "families/field/learning.py",
         "    shown = shown & learning.view.decided(shown, learning.view.classes)\n",
         "",
-        f"{FIELD} -k tells_nothing",
+        f"{FIELD} -k shown_only",
     ),
+    Mutant("families/field/learning.py", "-0.5 * alpha * scale]", "0.5 * alpha * scale]", f"{FIELD} -k pooled"),
+    Mutant("families/field/learning.py", "(x - alpha * mean) / sigma", "noise[rows]", f"{FIELD} -k pooled"),
+    Mutant("solvers/masked.py", "now - later + (1 - now) * again", "now - later", f"{MASKED} -k share"),
+    Mutant("solvers/masked.py", "codes[:, j] = torch.where(here, new", "codes[:, j] = torch.where(~here, new", MASKED),
     Mutant(
         "families/field/warp.py", "torch.log(rate[piece]) + 0.5 *", "torch.log(rate[piece]) - 0.5 *", f"{FIELD} -k warp"
     ),

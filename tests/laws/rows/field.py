@@ -48,7 +48,7 @@ CASES = [
             "knots": 0,
             "integration": 8,
         },
-        knob_options={name: {"tokens": 0} for name in MOVING},
+        knob_options={name: {"tokens": 0, **({} if name == "integration" else {"integration": 2})} for name in MOVING},
         knob_budget="6 steps",
         knobs_of_given=frozenset({"guidance", "drop"}),
     ),
