@@ -148,7 +148,7 @@ def test_guidance_sharpens_and_needs_rows_without_the_given():
     records = given_records(2_000)
     shares = {}
     for guidance in (1.0, 2.5):
-        model = fit(Field(width=32, layers=1, learning_rate=0.02, guidance=guidance, drop=0.2), records, 250)
+        model = fit(Field(width=32, layers=1, learning_rate=0.02, guidance=guidance, drop=0.2, batch_size=128), records, 200)
         cond = Batch(torch.ones(3_000, 1, dtype=torch.int64), torch.ones(3_000, 1, dtype=torch.bool))
         shares[guidance] = float((model.sample(3_000, generator(0), cond).cells[:, 0] == 0).double().mean())
     joint = toy_records(2_000).table
@@ -158,9 +158,9 @@ def test_guidance_sharpens_and_needs_rows_without_the_given():
 
 
 def test_together_draws_are_close_to_the_data():
-    family = Field(width=48, layers=2, tokens=0, together=True, steps=40, solver="heun", learning_rate=0.02)
+    family = Field(width=48, layers=2, tokens=0, together=True, steps=24, solver="heun", learning_rate=0.02)
     records = toy_records()
-    made = fit(family, records, 400).sample(4_000, generator(0))
+    made = fit(family, records, 250).sample(4_000, generator(0))
     assert torch.equal(made.mask[:, 2], made.cells[:, 1] == 1)
     for column, size in ((0, 3), (1, 2), (3, 2)):
         truth = np.bincount(records.table[:, column], minlength=size) / len(records)
@@ -246,8 +246,8 @@ def test_pooled_targets_keep_to_rows_of_which_the_same_is_seen():
 @pytest.mark.parametrize("classes", ["masked", "flow"])
 def test_classes_drawn_in_parallel_follow_what_was_learned(classes):
     records = toy_records(2_000)
-    family = Field(width=32, layers=1, learning_rate=0.02, classes=classes, steps=40)
-    model = fit(family, records, 150)
+    family = Field(width=32, layers=1, learning_rate=0.02, classes=classes, steps=24, batch_size=128)
+    model = fit(family, records, 120)
     made = model.sample(4_000, generator(0))
     assert torch.equal(made.mask[:, 2], made.cells[:, 1] == 1)
     pairs = torch.bincount(made.cells[:, 0] * 2 + made.cells[:, 3], minlength=6) / 4_000

@@ -27,9 +27,9 @@ def test_density_is_of_fourth_order():
     x = field.sample(20, torch.Generator().manual_seed(1))
     alive = torch.ones_like(x, dtype=torch.bool)
     steps = [24, 34, 48, 68]
-    grids = {n: torch.linspace(0.2, 1.0, n + 1, dtype=torch.float64) for n in [*steps, 1000]}
+    grids = {n: torch.linspace(0.2, 1.0, n + 1, dtype=torch.float64) for n in [*steps, 300]}
     results = {n: log_density(field, x, g, alive, Divergence.of(2)) for n, g in grids.items()}
-    errors = [float((results[n] - results[1000]).square().mean().sqrt()) for n in steps]
+    errors = [float((results[n] - results[300]).square().mean().sqrt()) for n in steps]
     assert slope(steps, errors) == pytest.approx(4, abs=0.4)
 
 
