@@ -170,12 +170,23 @@ def test_parts_with_exact_conditionals_make_exact_conditionals(family):
 
 def test_an_ensemble_of_chains_completes_by_its_members():
     model = en.fit(flowers(600), en.families.Ensemble(members=3), seed=0)
+    assert not model.distribution.sees_evidence
     holes = en.read({"x": [None] * 1_500, "y": [0.7] * 1_500, "kind": ["rose"] * 1_500})
     drawn = model.impute(holes, seed=0).to_pandas()["x"]
     plain = model.sample(150_000, seed=1).to_pandas()
     plain = plain[(plain["kind"] == "rose") & plain["y"].between(0.6, 0.8)]
     assert drawn.mean() == pytest.approx(plain["x"].mean(), abs=0.12)
     assert drawn.std() == pytest.approx(plain["x"].std(), abs=0.15)
+
+
+def test_chains_of_any_order_are_weighed_by_the_evidence():
+    """Roses lie around -1 with deviation 1, wherever y is."""
+    family = en.families.Ensemble(of=en.families.Boosted(any_order=True, rounds=20), members=2)
+    model = en.fit(flowers(), family, seed=0)
+    assert model.distribution.sees_evidence
+    holes = en.read({"x": [None] * 1_000, "y": [0.7] * 1_000, "kind": ["rose"] * 1_000})
+    drawn = model.impute(holes, seed=0).to_pandas()["x"]
+    assert drawn.mean() == pytest.approx(-1.0, abs=0.4) and drawn.std() == pytest.approx(1.0, abs=0.35)
 
 
 def test_parts_without_a_likelihood_are_refused():

@@ -86,6 +86,12 @@ class WeightedExact(Weighted):
         return torch.stack([evidence(p, batch, limits) for p in self.parts], 1) + self.log_weights
 
 
+class WeightedAnyOrder(WeightedExact):
+    """`Weighted` over chains that predict from any set of fields: what they say of the evidence weighs them."""
+
+    guarantees: ClassVar[dict[str, Guarantee]] = {"sample": "exact", "log_prob": "estimate", "draw": "estimate"}
+
+
 class WeightedChains(Weighted):
     """`Weighted` over chains of a fixed order, which weigh their draws by all evidence: so does it."""
 
@@ -103,8 +109,8 @@ def weighted(event: Mixed, given: Mixed | None, parts: Sequence[Distribution], l
     leaf = Weighted
     if complete_exactly(parts):
         leaf = WeightedExact
-    elif all(isinstance(p, Chain) and not p.sees_evidence for p in parts):
-        leaf = WeightedChains
+    elif all(isinstance(p, Chain) for p in parts):
+        leaf = WeightedAnyOrder if all(p.sees_evidence for p in parts) else WeightedChains
     return leaf(event, given, parts, log_weights)
 
 
