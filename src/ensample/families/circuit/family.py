@@ -31,7 +31,7 @@ ROWS_A_STATE, FEWEST_STATES = 128, 8
 """Rows for every latent state, and least states, where no number is given."""
 
 MOST_STATES, MOST_OF_EACH = 256, 96
-"""Most states then: of one latent for all columns, and of each latent of a tree, whose cost is the square."""
+"""Most states then: of a latent of numbers or of all columns, and of another of a tree, whose cost is the square."""
 
 RIDGE = 1e-7
 """Variance added to every warped number."""
@@ -61,7 +61,7 @@ class Circuit:
 
     Arguments:
         states: most latent states of a node; None takes one for every 128 rows, 8 to 256
-            (96 in a tree).
+            (96 for a latent of a tree, but for that of several related numbers).
         tree: whether every column has a latent of its own (True) or all share one (False); None takes what is better
             on held-out rows.
         grain: numbers of fewer effective values (exponential of the entropy) are tables, the others Gaussian leaves.
@@ -106,9 +106,7 @@ class Circuit:
             raise InputError("A circuit needs at least one record.", "the training data", "0 rows", "add rows")
         sample = records.sample(SAMPLE, seed)
         plan = self._planned(records, sample, seed)
-        most = MOST_STATES if len(plan.nodes) == 1 else MOST_OF_EACH
-        states = self.states or min(most, max(FEWEST_STATES, len(records) // ROWS_A_STATE))
-        current = self._begin(plan, sample, states, seed)
+        current = self._begin(plan, sample, self._sizes(plan, len(records)), seed)
         return CircuitDistribution(records.event, records.given, plan, current)
 
     def prepare(self, current: CircuitDistribution, batch: Batch) -> Coded:
@@ -143,7 +141,15 @@ class Circuit:
     def _prior(self) -> Prior:
         return Prior(self.smoothing)
 
-    def _begin(self, plan: Plan, sample: Records, states: int, seed: int) -> Parameters:
+    def _sizes(self, plan: Plan, rows: int) -> list[int]:
+        """Most states of every node."""
+        if self.states is not None:
+            return [self.states] * len(plan.nodes)
+        wide = len(plan.nodes) == 1 or len(plan.numbers) > 1
+        most = [MOST_STATES if v == 0 and wide else MOST_OF_EACH for v in range(len(plan.nodes))]
+        return [min(size, max(FEWEST_STATES, rows // ROWS_A_STATE)) for size in most]
+
+    def _begin(self, plan: Plan, sample: Records, states: list[int], seed: int) -> Parameters:
         generator = torch.Generator().manual_seed(seed)
         return starting(plan, plan.layout.join(sample.batch()), states, RIDGE, self._prior, generator)
 
@@ -173,6 +179,6 @@ class Circuit:
     def _score(self, plan: Plan, learn: Records, held: Records, seed: int) -> float:
         """Mean log-probability of held-out rows under a small circuit of this plan."""
         joint = plan.layout.join(learn.batch())
-        current = self._begin(plan, learn, TRIAL_STATES, seed)
+        current = self._begin(plan, learn, [TRIAL_STATES] * len(plan.nodes), seed)
         current = refined(plan, current, joint, RIDGE, self._prior, TRIAL_STEPS)
         return float(CircuitDistribution(held.event, held.given, plan, current).log_prob(held.batch()).mean())

@@ -68,8 +68,10 @@ def cluster(points: Tensor, k: int, generator: Generator) -> Tensor:
     return labels
 
 
-def starting(plan: Plan, joint: Batch, states: int, ridge: float, prior: Prior, generator: Generator) -> Parameters:
-    """Parameters from clusters of a sample.
+def starting(
+    plan: Plan, joint: Batch, states: list[int], ridge: float, prior: Prior, generator: Generator
+) -> Parameters:
+    """Parameters from clusters of a sample; `states` is their number at every node.
 
     Each node's latent is the cluster of its own columns and, with half the weight for every edge between, of those of
     the other nodes.
@@ -79,7 +81,7 @@ def starting(plan: Plan, joint: Batch, states: int, ridge: float, prior: Prior, 
     labels = []
     for v in range(len(parts)):
         near = [part * 0.5**distance for part, distance in zip(parts, plan.distances(v), strict=True)]
-        found = cluster(torch.cat(near, 1), min(states, len(joint)), generator)
+        found = cluster(torch.cat(near, 1), min(states[v], len(joint)), generator)
         labels.append(torch.unique(found, return_inverse=True)[1])
     return from_labels(plan, data, labels, prior)
 
