@@ -31,7 +31,7 @@ from ensample.run import Run
 from ensample.train import learn
 
 DIMS, CONTEXT, ROWS = 4, 2, 6
-SMALL = {"width": 16, "depth": 1, "layers": 2, "margins": 0, "batch_size": 256, "learning_rate": 0.02}
+SMALL = {"width": 16, "depth": 1, "layers": 2, "margins": 0, "waves": 4, "batch_size": 256, "learning_rate": 0.02}
 NUMBER = Continuous(Lattice(-8000, 8000, scale=1000.0))
 
 

@@ -81,13 +81,13 @@ class Flow(Training):
     bins: int = 16
     bound: float = 5.0
     margins: int = 128
-    waves: int = 4
+    waves: int = 6
     norm: Literal["none", "act", "batch"] = "none"
     mixing: bool = False
     permute: Literal["reverse", "random"] = "reverse"
     dropout: float = 0.0
     learning_rate: float = 5e-3
-    batch_size: int = 1024
+    batch_size: int = 2048
 
     name: ClassVar[str] = "flow"
     distribution: ClassVar[type[Distribution]] = FlowDistribution
