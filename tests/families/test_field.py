@@ -148,7 +148,9 @@ def test_guidance_sharpens_and_needs_rows_without_the_given():
     records = given_records(2_000)
     shares = {}
     for guidance in (1.0, 2.5):
-        model = fit(Field(width=32, layers=1, learning_rate=0.02, guidance=guidance, drop=0.2, batch_size=128), records, 200)
+        model = fit(
+            Field(width=32, layers=1, learning_rate=0.02, guidance=guidance, drop=0.2, batch_size=128), records, 200
+        )
         cond = Batch(torch.ones(3_000, 1, dtype=torch.int64), torch.ones(3_000, 1, dtype=torch.bool))
         shares[guidance] = float((model.sample(3_000, generator(0), cond).cells[:, 0] == 0).double().mean())
     joint = toy_records(2_000).table
