@@ -1,7 +1,7 @@
 """The leaderboard of the documentation: every family, and rivals, on three real tables, judged alike.
 
     python bench/leaderboard.py adult --families boosted circuit flow --budget 60s
-    python bench/leaderboard.py adult --rivals smote gaussian-copula --rival-python PATH
+    python bench/leaderboard.py adult --rivals imblearn-smote gaussian-copula --rival-python PATH
     python bench/leaderboard.py                         # writes docs/leaderboard.md from what was measured
 
 Each generator learns from the same training rows within the budget and makes 10,000; `ensample.judge` measures these

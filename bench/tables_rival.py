@@ -114,7 +114,7 @@ RIVALS = {
     "arfpy": arfpy,
     "gaussian-copula": gaussian_copula,
     "forest-flow": forest,
-    "smote": smote,
+    "imblearn-smote": smote,
 }
 
 
