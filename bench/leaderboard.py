@@ -141,7 +141,7 @@ def shown(name: str, value: float | None) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("tables", nargs="*", choices=list(TABLES), default=[])
+    parser.add_argument("tables", nargs="*", choices=list(TABLES))
     parser.add_argument("--families", nargs="*", default=[], help='names of families, or "all"')
     parser.add_argument("--budget", default="60s")
     parser.add_argument("--rivals", nargs="*", default=[])
