@@ -141,12 +141,14 @@ def shown(name: str, value: float | None) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("tables", nargs="*", choices=list(TABLES))
+    parser.add_argument("tables", nargs="*", help=", ".join(TABLES))
     parser.add_argument("--families", nargs="*", default=[], help='names of families, or "all"')
     parser.add_argument("--budget", default="60s")
     parser.add_argument("--rivals", nargs="*", default=[])
     parser.add_argument("--rival-python")
     options = parser.parse_args()
+    if unknown := set(options.tables) - set(TABLES):
+        parser.error(f"no table {', '.join(unknown)}; there are {', '.join(TABLES)}")
     names = list(en.families.TABLE) if options.families == ["all"] else options.families
     for place in options.tables:
         table = TABLES[place]()

@@ -214,7 +214,8 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("table", choices=list(TABLES))
     options.add_argument("--families", nargs="*", default=["boosted"], help="families of ensample")
-    options.add_argument("--rivals", nargs="*", default=[], help="mostlyai, arfpy, gaussian-copula, forest-flow, imblearn-smote")
+    rivals = "mostlyai, arfpy, gaussian-copula, forest-flow, imblearn-smote"
+    options.add_argument("--rivals", nargs="*", default=[], help=rivals)
     options.add_argument("--rival-python", help="interpreter that has the rivals")
     chosen = options.parse_args()
     table = TABLES[chosen.table]()
