@@ -129,14 +129,14 @@ class Field(Training):
     evidence: float = 0.3
     width: int = 128
     layers: int = 3
-    waves: int = 24
+    waves: int = 16
     tokens: int = 128
     knots: int = 128
-    integration: int = 16
-    learning_rate: float = 8e-3
+    integration: int = 24
+    learning_rate: float = 4e-3
     batch_size: int = 512
     average: float = 0.999
-    patience: int = 40
+    patience: int = 100
 
     name: ClassVar[str] = "field"
     distribution: ClassVar[type[Distribution]] = FieldColumns
