@@ -7,6 +7,7 @@ from tests.laws.cases import Case
 SMALL = {"width": 24, "layers": 1, "dims": 2, "pieces": 6, "batch_size": 96, "samples": 4, "points": 64}
 SHORT = {**SMALL, "learning_rate": 0.05, "average": 0.98}
 CODES = {**SHORT, "learning_rate": 0.03}
+FLOWS = {**SHORT, "points": 256, "learning_rate": 0.01, "prior": "flow", "posterior": "flow"}
 
 CASES = [
     Case(
@@ -35,6 +36,6 @@ CASES = [
         knob_options={"codes": {"latents": "codes"}, "norm": {"layers": 2}},
         knob_budget="10 steps",
     ),
-    Case("vae", {**SHORT, "prior": "flow", "posterior": "flow"}, "120 steps", 0.25, total=5e-2, knob_budget="10 steps"),
+    Case("vae", FLOWS, "350 steps", 0.25, total=5e-2, knob_budget="10 steps"),
     Case("vae", {**CODES, "latents": "codes", "codes": 8}, "150 steps", 0.12, total=5e-2, knob_budget="10 steps"),
 ]
