@@ -172,9 +172,10 @@ def test_a_loss_that_stays_broken_is_told_in_words(at, step):
     assert "learning_rate" in error.value.fix
 
 
-def test_an_unlearned_model_is_never_handed_over():
+@pytest.mark.parametrize("seconds", [0.05, 1e-9])
+def test_an_unlearned_model_is_never_handed_over(seconds):
     with pytest.raises(TrainingError):
-        learn(Broken(at=1, times=10**9), records(), 0, run_of(seconds=0.05))
+        learn(Broken(at=1, times=10**9), records(), 0, run_of(seconds=seconds))
 
 
 def test_early_stopping_ends_an_overfitting_run_with_its_best_weights():

@@ -99,8 +99,11 @@ class Loop:
         self.held_loss: float | None = None
 
     def windows(self) -> Iterator[None]:
-        """Learn until the budget is used up or nothing more is gained; yields after each good window."""
-        over = self._over()
+        """Learn until the budget is used up or nothing more is gained; yields after each good window.
+
+        At least one step is made, however short the budget.
+        """
+        over = self._over() and self.learner.facts.step > 0
         if self.held is not None and self.learner.facts.step == 0:
             self._look(self.held)  # what it starts from may be the best there is
             self.good = self.learner.state()
