@@ -87,6 +87,8 @@ def type_from_text(text: str) -> pa.DataType:
         return (pa.large_list if found[1] else pa.list_)(type_from_text(found[2]))
     if found := re.fullmatch(r"fixed_size_list<\w+: (.+)>\[(\d+)\]", text):
         return pa.list_(type_from_text(found[1]), int(found[2]))
+    if found := re.fullmatch(r"extension<arrow.fixed_shape_tensor\[value_type=(\w+), shape=\[([\d,]+)\]\]>", text):
+        return pa.fixed_shape_tensor(type_from_text(found[1]), [int(length) for length in found[2].split(",")])
     if found := re.fullmatch(r"struct<(.+)>", text):
         parts = [part.partition(": ") for part in _split(found[1])]
         return pa.struct([(name, type_from_text(kind)) for name, _, kind in parts])

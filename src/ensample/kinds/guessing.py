@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 import pyarrow as pa
 
 from ensample.data import marks
+from ensample.data.pictures.column import batch_rows
 from ensample.data.schema import FORMAT, Field, Schema
 from ensample.errors import FormatError, InputError
 from ensample.kinds.arrow import type_from_text
@@ -19,15 +20,16 @@ from ensample.kinds.category import Category
 from ensample.kinds.constant import Constant
 from ensample.kinds.datetime import Datetime
 from ensample.kinds.identifier import Identifier
+from ensample.kinds.image import Image
 from ensample.kinds.number import Number
-from ensample.kinds.profile import MOST_LEVELS, Profile, SequenceProfile, profiles
+from ensample.kinds.profile import MOST_LEVELS, PictureProfile, Profile, SequenceProfile, profiles
 from ensample.kinds.sequence import Sequence
 
 if TYPE_CHECKING:
     from ensample.data.dataset import Dataset
 
 TABLE: dict[str, type[Any]] = {
-    kind.name: kind for kind in (Constant, Boolean, Datetime, Identifier, Number, Category, Sequence)
+    kind.name: kind for kind in (Constant, Boolean, Datetime, Identifier, Number, Category, Sequence, Image)
 }
 """Name of a kind -> its class. Of two kinds that are equally sure the first one is taken."""
 
@@ -47,7 +49,7 @@ def guess(dataset: Dataset, kinds: Mapping[str, str] | None = None) -> Schema:
     """
     wished = dict(kinds or {})
     _check_wishes(wished, tuple(dataset.names))
-    found = profiles(dataset.arrow_schema, dataset.batches())
+    found = profiles(dataset.arrow_schema, dataset.batches(batch_rows(dataset.arrow_schema)))
     missing = dataset.spellings
     listed = []
     for column in dataset.arrow_schema:
@@ -65,6 +67,8 @@ def recognised(profile: Profile) -> type[Any]:
     """
     if isinstance(profile, SequenceProfile):  # lists are one thing only
         return Sequence
+    if isinstance(profile, PictureProfile):  # and so are pictures
+        return Image
     sure = {name: kind.recognise(profile) for name, kind in TABLE.items()}
     best = max(sure, key=lambda name: sure[name])
     if sure[best] > 0:

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ensample.data.nested import is_sequence, lengths_of, step_fields, steps_of
+from ensample.data.pictures.column import is_pictures, pixels_of
 from ensample.errors import InputError
 from ensample.kinds.arrow import is_number, is_text, plain
 from ensample.kinds.timeformat import TextTrace
@@ -19,6 +20,9 @@ MOST_LEVELS = 100_000
 
 SAMPLE_ROWS = 50_000
 """Rows of the random sample from which shapes (skew, spikes, hard bounds) are read."""
+
+COUNTED_PIXELS = 2**20
+"""Pixels that are counted at a time."""
 
 PROFILE_STREAM = 0x50
 """Sets the draw of that sample apart from other draws with the same seed."""
@@ -123,11 +127,11 @@ def profiles(schema: pa.Schema, batches: Iterable[pa.RecordBatch], seed: int = 0
 
 
 class _Gathering:
-    """Profiles in the making, and the sampler of the columns that are no lists."""
+    """Profiles in the making, and the sampler of the columns that are neither lists nor pictures."""
 
     def __init__(self, schema: pa.Schema, seed: int = 0) -> None:
-        self.found = {f.name: (SequenceProfile if is_sequence(f.type) else Profile)(f.name, f.type) for f in schema}
-        self.plain = pa.schema([f for f in schema if not is_sequence(f.type)])
+        self.found = {f.name: _profile_of(f.type)(f.name, f.type) for f in schema}
+        self.plain = pa.schema([f for f in schema if _profile_of(f.type) is Profile])
         self.sampler = _Sampler(np.random.default_rng((seed, PROFILE_STREAM)))
 
     def add(self, batch: pa.RecordBatch) -> None:
@@ -178,6 +182,36 @@ class SequenceProfile(Profile):
         """Close the profiles of the steps; lists as a whole are not sampled."""
         self._pending = None
         self.fields = self._gathering.finish()
+
+
+class PictureProfile(Profile):
+    """Facts of a column of pictures.
+
+    Attributes:
+        met: which of the 256 values some pixel has, bool [256].
+    """
+
+    def __init__(self, name: str, dtype: pa.DataType) -> None:
+        super().__init__(name, dtype)
+        self.met = np.zeros(256, dtype=bool)
+
+    def add(self, column: pa.Array) -> None:
+        """One more batch."""
+        self.rows += len(column)
+        self.missing += column.null_count
+        pixels = pixels_of(column.drop_null()).reshape(-1)
+        for start in range(0, len(pixels), COUNTED_PIXELS):
+            self.met |= np.bincount(pixels[start : start + COUNTED_PIXELS], minlength=256) > 0
+
+    def finish(self, sample: pa.Array) -> None:
+        """Nothing is left to do: pictures as a whole are neither counted nor sampled."""
+        self._pending = None
+
+
+def _profile_of(dtype: pa.DataType) -> type[Profile]:
+    if is_pictures(dtype):
+        return PictureProfile
+    return SequenceProfile if is_sequence(dtype) else Profile
 
 
 class _Sampler:

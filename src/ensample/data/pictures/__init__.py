@@ -1,0 +1,7 @@
+"""Pictures: files of them, and the Arrow column that holds them."""
+
+from __future__ import annotations
+
+from ensample.data.pictures.column import is_pictures, pixels_of, shape_of, tensor_column, tensor_type
+
+__all__ = ["is_pictures", "pixels_of", "shape_of", "tensor_column", "tensor_type"]
