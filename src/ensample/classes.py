@@ -10,7 +10,7 @@ import torch
 
 from ensample.data.dataset import Dataset
 from ensample.errors import InputError
-from ensample.events import Batch, Ragged, unknown
+from ensample.events import Batch, Mixed, unknown
 from ensample.infer.classify import class_log_prob, is_class
 from ensample.kinds.codec import TableCodec
 
@@ -69,7 +69,7 @@ def _column(model: Model, field: str) -> int:
 def _classes(model: Model) -> list[str]:
     """Fields that are one class each."""
     event = model.codec.event
-    if isinstance(event, Ragged):
+    if not isinstance(event, Mixed):
         return []
     places = {name: model.codec.columns_of(name) for name in model.codec.model}
     return [name for name, at in places.items() if len(at) == 1 and is_class(event, at.start)]

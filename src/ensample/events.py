@@ -172,7 +172,23 @@ MISSING_LENGTH, UNKNOWN_LENGTH = -1, -2
 """
 
 
+Array = Continuous | Discrete
+"""An event with a shape is an array of such coordinates: a picture is `Continuous(lattice, (channels, height, width))`.
+"""
+
 Event = Continuous | Discrete | Mixed | Ragged
+
+
+def coordinates(event: Mixed | Ragged | Array) -> int:
+    """How many cells one record has, at most.
+
+    Example:
+        >>> coordinates(Continuous(Lattice(0, 255), (3, 32, 32)))
+        3072
+    """
+    if isinstance(event, Ragged):
+        return event.max_length * len(event.element)
+    return len(event) if isinstance(event, Mixed) else math.prod(event.shape)
 
 
 @dataclass(frozen=True)
@@ -186,7 +202,7 @@ class Batch:
 
     Records of a `Ragged` event are padded: cells and mask [rows, steps, spans], and `lengths` [rows] int64, of which
     `MISSING_LENGTH` and `UNKNOWN_LENGTH` are negative. Steps from a record's length on are padding: cells 0, mask
-    unset, and never looked at.
+    unset, and never looked at. Records of an array event have cells and mask [rows, *shape].
 
     Example:
         >>> words = Batch(torch.tensor([[[3], [1]], [[2], [0]]]), torch.tensor([[[True], [True]], [[True], [False]]]),
@@ -229,12 +245,12 @@ class Batch:
         return Batch(cells, mask, self.cond, self.offset, self.lengths)
 
 
-def unknown(rows: int, event: Mixed | Ragged, cond: Batch | None = None) -> Batch:
+def unknown(rows: int, event: Mixed | Ragged | Array, cond: Batch | None = None) -> Batch:
     """A batch of which nothing is known, lengths included: what `draw` fills to make new records."""
     if isinstance(event, Ragged):
         cells = torch.zeros(rows, 0, len(event.element), dtype=torch.int64)
         return Batch(cells, cells.bool(), cond, lengths=torch.full((rows,), UNKNOWN_LENGTH))
-    shape = (rows, len(event))
+    shape = (rows, len(event)) if isinstance(event, Mixed) else (rows, *event.shape)
     return Batch(torch.zeros(shape, dtype=torch.int64), torch.zeros(shape, dtype=torch.bool), cond)
 
 

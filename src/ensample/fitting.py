@@ -14,13 +14,12 @@ from ensample.data.readers import read as read_records
 from ensample.data.samples import PREFIX
 from ensample.data.schema import Schema
 from ensample.errors import CapabilityError, InputError
-from ensample.events import Mixed, Ragged
-from ensample.families import TABLE, Independent
-from ensample.families.base import Family, refusal
+from ensample.events import Array, Mixed, Ragged
+from ensample.families import TABLE, Flat, Independent
+from ensample.families.base import Family, LearnsArrays, refusal
 from ensample.families.options import from_plain, to_plain
 from ensample.kinds import guess, schema_from_plain
-from ensample.kinds.codec import TableCodec
-from ensample.kinds.sequencecodec import SequenceCodec, codec_of
+from ensample.kinds.codecs import Codec, codec_of
 from ensample.model import Model
 from ensample.modelfile import load, save
 from ensample.run import Progress, Run
@@ -32,6 +31,12 @@ DEFAULT_FAMILY = "boosted"
 
 DEFAULT_SEQUENCES = "markov"
 """What it means on records that are sequences."""
+
+DEFAULT_PICTURES = "image-field"
+"""What it means on pictures."""
+
+PICTURES = "image-"
+"""How the names of families begin that are made for pictures."""
 
 RUN_FORMAT = 1
 """Version of the run folder."""
@@ -104,7 +109,8 @@ def fit(
     if before is not None:
         schema, given = _continued(schema, before), before.codec.given if given is None else given
     codec = codec_of(schema, *_chosen(schema, model, given))
-    chosen = before.family if before is not None and family is None else as_family(family or default_for(codec.event))
+    named = family or default_for(codec.event)
+    chosen = before.family if before is not None and family is None else as_family(named, codec.event)
     _check(data, codec, chosen)
     budget = Budget.parse(budget)
     run = Run(Clock(budget), None if out is None else Path(out), progress or (lambda report: None))
@@ -154,8 +160,11 @@ def resume(out: str | Path, data: Any = None, *, progress: Callable[[Progress], 
     )
 
 
-def as_family(family: str | Family | None) -> Family:
+def as_family(family: str | Family | None, event: Mixed | Ragged | Array | None = None) -> Family:
     """A family object from its public name; strings go no further than this.
+
+    For pictures a name means the family made for them ("field" is `image-field`), or, if there is none, that of tables
+    over a row of pixels (`Flat`).
 
     Raises:
         InputError: there is no such family; the message lists those there are.
@@ -164,13 +173,18 @@ def as_family(family: str | Family | None) -> Family:
         name = family or DEFAULT_FAMILY
         if name not in TABLE:
             raise InputError("A family must be known.", "family", repr(name), f"choose one of {', '.join(TABLE)}")
-        return TABLE[name]()
+        found = TABLE[name]()
+        if event is None or isinstance(event, Mixed | Ragged) or isinstance(found, LearnsArrays):
+            return found
+        return TABLE[PICTURES + name]() if PICTURES + name in TABLE else Flat(found)
     return family
 
 
-def default_for(event: Mixed | Ragged) -> str:
+def default_for(event: Mixed | Ragged | Array) -> str:
     """The name of the family that is fitted to such records if none is named."""
-    return DEFAULT_SEQUENCES if isinstance(event, Ragged) else DEFAULT_FAMILY
+    if isinstance(event, Mixed):
+        return DEFAULT_FAMILY
+    return DEFAULT_SEQUENCES if isinstance(event, Ragged) else DEFAULT_PICTURES
 
 
 def _chosen(
@@ -192,7 +206,7 @@ def _chosen(
     return learned, conditions
 
 
-def _check(data: Dataset, codec: TableCodec | SequenceCodec, family: Family) -> None:
+def _check(data: Dataset, codec: Codec, family: Family) -> None:
     if len(data) < 2:
         raise InputError("Learning needs at least two rows.", data.source or "data", f"{len(data)} rows", "add rows")
     reason = refusal(family, codec.event, codec.given_event)
@@ -213,9 +227,7 @@ def _continued(schema: Schema, before: Model) -> Schema:
     return Schema((*known, *(field for field in schema if field.name not in names)))
 
 
-def _learned(
-    data: Dataset, codec: TableCodec | SequenceCodec, family: Family, seed: int, run: Run, before: Model | None = None
-) -> Model:
+def _learned(data: Dataset, codec: Codec, family: Family, seed: int, run: Run, before: Model | None = None) -> Model:
     records = codec.encode(data)
     if isinstance(codec.event, Mixed) and len(codec.event) == 0:  # nothing to learn: the codec makes all fields
         family = as_family(Independent.name)
@@ -234,7 +246,7 @@ def _limits(budget: Budget) -> dict[str, str]:
 
 
 def _plan(
-    data: Dataset, codec: TableCodec | SequenceCodec, family: Family, budget: Budget, seed: int, before: Model | None
+    data: Dataset, codec: Codec, family: Family, budget: Budget, seed: int, before: Model | None
 ) -> dict[str, Any]:
     return {
         "format": RUN_FORMAT,

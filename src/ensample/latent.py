@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -13,6 +14,7 @@ from ensample.events import Batch
 from ensample.families.base import Encodes, Intervals
 from ensample.infer.latent import PATHS
 from ensample.infer.latent import direction as direction_between
+from ensample.kinds.codecs import rows_at_once
 
 if TYPE_CHECKING:
     from ensample.model import Model
@@ -29,7 +31,7 @@ def encode(model: Model, data: Any) -> np.ndarray:
         data: records with all learned and given fields.
     """
     own = cast(Encodes, model.distribution)
-    parts = [own.encode(batch).numpy() for batch in model.codec.encode(model._dataset(data)).batches(AT_ONCE)]
+    parts = [own.encode(batch).numpy() for batch in _batches(model, model._dataset(data))]
     return np.concatenate([np.zeros((0, own.latent_width), np.float32), *parts])
 
 
@@ -137,9 +139,13 @@ def log_prob_interval(model: Model, data: Any, level: float = 0.95) -> np.ndarra
     if not 0.0 < level < 1.0:
         raise InputError("A level lies between 0 and 1.", "log_prob_interval, level", str(level), "say 0.95")
     own, table = cast(Intervals, model.distribution), model._dataset(data)
-    parts = [own.log_prob_interval(batch, level).numpy() for batch in model.codec.encode(table).batches(AT_ONCE)]
+    parts = [own.log_prob_interval(batch, level).numpy() for batch in _batches(model, table)]
     ends: np.ndarray = np.concatenate([np.zeros((0, 2)), *parts]) + model.codec.log_volume(table)[:, None]
     return ends
+
+
+def _batches(model: Model, table: Dataset) -> Iterator[Batch]:
+    return model.codec.encode(table).batches(rows_at_once(model.codec.event, AT_ONCE))
 
 
 def _given(model: Model, table: Any, rows: int) -> Batch | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -17,14 +17,15 @@ from ensample.data.dataset import Dataset
 from ensample.data.nested import is_sequence
 from ensample.data.readers import read as read_records
 from ensample.errors import CapabilityError, InputError
-from ensample.events import Batch, Mixed, unknown
+from ensample.events import Batch, unknown
 from ensample.families.base import DecodesStates, Distribution, Family, Guarantee, HasGraph
 from ensample.infer.condition import draw_where, split_limits
 from ensample.infer.impute import centre, fill
 from ensample.infer.likelihood import cell_log_prob
 from ensample.infer.proposal import completing
 from ensample.kinds.codec import TableCodec
-from ensample.kinds.sequencecodec import SequenceCodec, completed
+from ensample.kinds.codecs import Codec, rows_at_once
+from ensample.kinds.sequencecodec import completed
 from ensample.verbs import capabilities, verb
 
 if TYPE_CHECKING:
@@ -47,9 +48,7 @@ class Model:
     `can` maps each verb that the model has to its guarantee: "exact", "bound" or "estimate".
     """
 
-    def __init__(
-        self, codec: TableCodec | SequenceCodec, family: Family, distribution: Distribution, facts: Mapping[str, Any]
-    ) -> None:
+    def __init__(self, codec: Codec, family: Family, distribution: Distribution, facts: Mapping[str, Any]) -> None:
         self.codec, self.family, self.distribution, self.facts = codec, family, distribution, dict(facts)
 
     @cached_property
@@ -90,16 +89,19 @@ class Model:
         cond = self._given_row(conditions)
         limits = self.codec.limits({k: v for k, v in conditions.items() if k not in self.codec.given})
         parts = []
-        event = self.codec.event
-        step = DRAWN_AT_ONCE if isinstance(event, Mixed) else max(1, DRAWN_AT_ONCE // max(1, event.max_length))
-        for start in range(0, rows, step):
-            count = min(step, rows - start)
+        for start, count in self._pieces(rows):
             if limits:
                 batch = draw_where(self.distribution, count, limits, generator, cond)
             else:
                 batch = self.distribution.sample(count, generator, None if cond is None else cond.repeat(count))
-            parts.append(self.codec.decode(batch, number + start, first=start).to_arrow())
-        return Dataset.from_arrow(pa.concat_tables(parts), self.schema.select(parts[0].column_names), "sample")
+            parts.append(self.codec.decode(batch, number + start, first=start))
+        return _joined(parts)
+
+    def _pieces(self, rows: int) -> Iterator[tuple[int, int]]:
+        """(first row, number of rows) of what is drawn at once."""
+        step = rows_at_once(self.codec.event, DRAWN_AT_ONCE)
+        for start in range(0, rows, step):
+            yield start, min(step, rows - start)
 
     def _sample_each(self, table: Dataset, n: int | None, generator: torch.Generator, number: int) -> Dataset:
         if n is not None and n != len(table):
@@ -133,10 +135,13 @@ class Model:
                     f"{self.family.name} has none",
                     "fit boosted, mixture or autoregressive",
                 )
-            batch = fill(self._completing, batch, [], generator)
-        else:
-            batch = self.distribution.sample(len(batch), generator, cond)
-        return self.codec.decode(batch, number)
+            return self.codec.decode(fill(self._completing, batch, [], generator), number)
+        parts = []
+        for start, count in self._pieces(len(batch)):
+            rows = None if cond is None else cond.take(slice(start, start + count))
+            made = self.distribution.sample(count, generator, rows)
+            parts.append(self.codec.decode(made, number + start, first=start))
+        return _joined(parts)
 
     def _given_codec(self) -> TableCodec:
         return TableCodec(self.schema, self.codec.given, ())
@@ -170,7 +175,8 @@ class Model:
         """
         table = self._dataset(data)
         records = self.codec.encode(table)
-        scores = [cell_log_prob(self.distribution, batch).numpy() for batch in records.batches(SCORED_AT_ONCE)]
+        batches = records.batches(rows_at_once(self.codec.event, SCORED_AT_ONCE))
+        scores = [cell_log_prob(self.distribution, batch).numpy() for batch in batches]
         total: np.ndarray = np.concatenate([np.zeros(0), *scores]) + self.codec.log_volume(table)
         return total
 
@@ -290,6 +296,11 @@ class Model:
         given = f" | {', '.join(self.codec.given)}" if self.codec.given else ""
         verbs = ", ".join(f"{name} ({guarantee})" for name, guarantee in self.can.items())
         return f"Model({self.family!r}: p({', '.join(self.codec.model)}{given}); can {verbs})"
+
+
+def _joined(parts: list[Dataset]) -> Dataset:
+    whole = pa.concat_tables([part.to_arrow() for part in parts])
+    return Dataset.from_arrow(whole, parts[0].schema, "sample")
 
 
 def _completed(table: Dataset, decoded: Dataset) -> Dataset:

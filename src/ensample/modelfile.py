@@ -13,7 +13,7 @@ from ensample.errors import CapabilityError, FormatError
 from ensample.families import TABLE
 from ensample.families.options import from_plain, to_plain
 from ensample.kinds import schema_from_plain
-from ensample.kinds.sequencecodec import codec_of
+from ensample.kinds.codecs import codec_of
 from ensample.model import Model
 from ensample.storage import read_arrays, read_json, replace_folder, write_arrays, write_atomically, write_json
 
@@ -109,7 +109,7 @@ def _composed(facts: dict[str, Any], folder: Path) -> Model:
     codec = codec_of(schema_from_plain(facts["schema"]), tuple(facts["model"]), tuple(facts["given"]))
     family = from_plain(TABLE[facts["family"]], facts["options"])
     arrays = read_arrays(folder / "weights.safetensors")
-    distribution = family.restore(codec.event, codec.given_event, arrays, facts["learned"])  # type: ignore[arg-type]  # as saved
+    distribution = family.restore(codec.event, codec.given_event, arrays, facts["learned"])
     return Model(codec, family, distribution, facts["facts"])
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Concatenate, Generic, ParamSpec, TypeVar
 
 from ensample.errors import CapabilityError
 from ensample.families.base import (
+    ArrayDistribution,
     DecodesStates,
     Distribution,
     Draws,
@@ -16,6 +17,7 @@ from ensample.families.base import (
     Lengthens,
     Scores,
 )
+from ensample.families.compose.flat import Flattened
 
 if TYPE_CHECKING:
     from ensample.model import Model
@@ -60,11 +62,13 @@ def capabilities(distribution: type[Distribution], guarantees: Mapping[str, Guar
     out: dict[str, Guarantee] = {"sample": guarantees.get("sample", "exact")}
     if issubclass(distribution, Scores):
         out["log_prob"] = out["anomaly_score"] = guarantees.get("log_prob", "exact")
-        if not issubclass(distribution, Lengthens):  # records of sequences have no field of one value
+        if not issubclass(distribution, Lengthens | ArrayDistribution):  # such records have no field of one value
             out["classify"] = out["log_prob"]
     if issubclass(distribution, Draws):
         out["impute"] = guarantees.get("draw", "exact")
-    elif issubclass(distribution, Scores):
+    elif issubclass(distribution, Scores) and (
+        not issubclass(distribution, ArrayDistribution) or issubclass(distribution, Flattened)
+    ):
         out["impute"] = "estimate"  # by `infer.proposal`
     if issubclass(distribution, Intervals):
         out["log_prob_interval"] = "estimate"

@@ -16,7 +16,8 @@ from ensample.kinds import guess, schema_from_plain
 from ensample.kinds.profile import Profile
 from ensample.kinds.records import ABSENT
 from ensample.kinds.sequence import Sequence
-from ensample.kinds.sequencecodec import SequenceCodec, codec_of
+from ensample.kinds.codecs import codec_of
+from ensample.kinds.sequencecodec import SequenceCodec
 
 DAYS = [
     [{"t": 1.5, "sky": "clear", "wet": False}, {"t": None, "sky": "rain", "wet": True}],

@@ -7,7 +7,7 @@ from ensample.families.base import Family
 from ensample.families.bayesnet.family import BayesNet
 from ensample.families.boosted.family import Boosted
 from ensample.families.circuit.family import Circuit
-from ensample.families.compose import Blend, Ensemble, Latent, PerClass
+from ensample.families.compose import Blend, Ensemble, Flat, Latent, PerClass
 from ensample.families.energy.deep import Energy
 from ensample.families.energy.rbm import Boltzmann
 from ensample.families.field.family import Field
@@ -45,6 +45,7 @@ TABLE: dict[str, type[Family]] = {
         Blend,
         Ensemble,
         Latent,
+        Flat,
     )
 }
 """Every family by its public name."""
@@ -61,6 +62,7 @@ __all__ = [
     "Ensemble",
     "Family",
     "Field",
+    "Flat",
     "Flow",
     "Gan",
     "Independent",

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_chec
 from torch import Generator, Tensor, nn
 
 from ensample.errors import InputError
-from ensample.events import Batch, Limit, Mixed, Ragged
+from ensample.events import Array, Batch, Limit, Mixed, Ragged
 from ensample.families.graph import Graph
 from ensample.kinds.records import Records
 
@@ -55,6 +55,16 @@ class Distribution(ABC):
     def facts(self) -> dict[str, Any]:
         """Learned state that is not an array, as JSON values."""
         return {}
+
+
+class ArrayDistribution(Distribution):
+    """A fitted family over an array event, a picture: cells are [rows, *event.shape]. Abstract.
+
+    Its `log_prob` counts cells: log-probability of the whole array, float64 [rows]. `draw`, where it has one, fills
+    unset cells; there are no limits to meet.
+    """
+
+    event: Array  # type: ignore[assignment]  # what asks for the spans of a table is not asked of arrays
 
 
 @runtime_checkable
@@ -186,9 +196,9 @@ class Family(Protocol):
         ...
 
     def restore(
-        self, event: Mixed, given: Mixed | None, arrays: dict[str, Tensor], facts: dict[str, Any]
+        self, event: Any, given: Mixed | None, arrays: dict[str, Tensor], facts: dict[str, Any]
     ) -> Distribution:
-        """Inverse of `Distribution.arrays` and `facts`."""
+        """Inverse of `Distribution.arrays` and `facts`, over an event that it does not refuse."""
         ...
 
 
@@ -201,13 +211,26 @@ class LearnsSequences(Protocol):
         ...
 
 
-def refusal(family: Family, event: Mixed | Ragged, given: Mixed | None) -> str | None:
+@runtime_checkable
+class LearnsArrays(Protocol):
+    """A family for array events. `refuses` speaks of tables, this of records that are pictures."""
+
+    def refuses_arrays(self, event: Array, given: Mixed | None) -> str | None:
+        """Why this family cannot learn this event (one sentence), or None if it can."""
+        ...
+
+
+def refusal(family: Family, event: Mixed | Ragged | Array, given: Mixed | None) -> str | None:
     """Why a family cannot learn this event (one sentence), or None if it can."""
     if isinstance(event, Mixed):
         return family.refuses(event, given)
-    if isinstance(family, LearnsSequences):
-        return family.refuses_sequences(event, given)
-    return f"{family.name} learns tables of plain fields, and here every record is a sequence of steps"
+    if isinstance(event, Ragged):
+        if isinstance(family, LearnsSequences):
+            return family.refuses_sequences(event, given)
+        return f"{family.name} learns tables of plain fields, and here every record is a sequence of steps"
+    if isinstance(family, LearnsArrays):
+        return family.refuses_arrays(event, given)
+    return f"{family.name} learns tables of plain fields, and here every record is a picture"
 
 
 def at_least(family: Family, **smallest: float) -> None:

@@ -46,8 +46,11 @@ class Records:
 
     def batch(self, rows: slice | np.ndarray = slice(None)) -> Batch:
         """These rows as a batch of tensors (a copy)."""
-        cond = None if self.given_table is None else _batch(self.given_table[rows])
-        return _batch(self.table[rows], cond)
+        return _batch(self.table[rows], self.given_batch(rows))
+
+    def given_batch(self, rows: slice | np.ndarray) -> Batch | None:
+        """The given fields of these rows, None if nothing is given."""
+        return None if self.given_table is None else _batch(self.given_table[rows])
 
     def batches(self, size: int = 65_536) -> Iterator[Batch]:
         """All rows, in order, `size` at a time."""

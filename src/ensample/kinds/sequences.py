@@ -50,11 +50,7 @@ class Sequences(Records):
         cells[there] = self.table[self._steps_of(lengths, starts)]
         whole = torch.from_numpy(cells)
         mask = whole != int(ABSENT)
-        cond = None
-        if self.given_table is not None:
-            given = torch.from_numpy(np.array(self.given_table[rows], dtype=np.int64))
-            known = given != int(ABSENT)
-            cond = Batch(torch.where(known, given, 0), known)
+        cond = self.given_batch(rows)
         return Batch(torch.where(mask, whole, 0), mask, cond, lengths=torch.from_numpy(np.array(lengths)))
 
     def batches(self, size: int = 65_536) -> Iterator[Batch]:

@@ -1,0 +1,127 @@
+"""Small pictures as rows of a table, so that every family of tables can learn them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, cast
+
+import torch
+from torch import Generator, Tensor
+
+from ensample.events import Array, Batch, Continuous, Discrete, Mixed, Span, coordinates
+from ensample.families.base import ArrayDistribution, Distribution, Family, Guarantee, Scores, at_least
+from ensample.families.independent import Independent
+from ensample.kinds.records import Records
+from ensample.run import Run
+
+
+class Flattened(ArrayDistribution):
+    """A distribution over rows, asked about arrays: `row` is that distribution, `rows` turns arrays into its rows."""
+
+    def __init__(self, event: Array, row: Distribution) -> None:
+        self.event, self.given, self.row = event, row.given, row
+        # of this one; those of the class are of any
+        self.guarantees, self.storable = row.guarantees, row.storable  # type: ignore[misc]
+
+    def rows(self, batch: Batch) -> Batch:
+        """Arrays as rows of the table."""
+        return replace(batch, cells=batch.cells.flatten(1), mask=batch.mask.flatten(1))
+
+    def arrays_of(self, batch: Batch) -> Batch:
+        """Inverse of `rows`; cells beyond the levels go to the nearest level."""
+        most = self.event.classes - 1 if isinstance(self.event, Discrete) else self.event.lattice.high
+        shape = (len(batch), *self.event.shape)
+        cells = batch.cells.clamp(0, most).reshape(shape)
+        return replace(batch, cells=cells, mask=batch.mask.reshape(shape))
+
+    def sample(self, n: int, generator: Generator, cond: Batch | None = None) -> Batch:
+        """Samples of the row."""
+        return self.arrays_of(self.row.sample(n, generator, cond))
+
+    def arrays(self) -> dict[str, Tensor]:
+        """Those of the row."""
+        return self.row.arrays()
+
+    def facts(self) -> dict[str, Any]:
+        """Those of the row."""
+        return self.row.facts()
+
+
+class FlattenedScores(Flattened):
+    """`Flattened` over rows that have a likelihood."""
+
+    guarantees: ClassVar[dict[str, Guarantee]] = {"sample": "exact", "log_prob": "estimate"}
+
+    @property
+    def measure(self) -> Any:  # type: ignore[override]
+        """That of the row."""
+        return self.row.measure
+
+    def log_prob(self, batch: Batch) -> Tensor:
+        """What the row says, float64 [rows]; a density is for `infer.likelihood` to integrate."""
+        return cast(Scores, self.row).log_prob(self.rows(batch)).to(torch.float64)
+
+
+@dataclass(frozen=True)
+class Flat:
+    """p(picture) = p(row), each pixel a column: any family of tables learns small pictures.
+
+    The honest floor under every family of pictures (`independent`: each pixel on its own), restricted Boltzmann
+    machines on binary pictures, and mixtures, circuits or kernels on pictures of a few hundred pixels. Nothing tells
+    the family which pixels are neighbours; where pictures are larger, families made for them learn more in less time.
+
+    Arguments:
+        of: the family of tables.
+        most: pixels times channels beyond which it refuses, since a column each would take too long.
+
+    Example:
+        >>> Flat(of=Independent(bins=8)).most
+        1024
+    """
+
+    of: Family = Independent()  # noqa: RUF009
+    most: int = 1024
+
+    name: ClassVar[str] = "flat"
+    distribution: ClassVar[type[Distribution]] = FlattenedScores
+
+    def __post_init__(self) -> None:
+        at_least(self, most=1)
+
+    def refuses(self, event: Mixed, given: Mixed | None) -> str | None:
+        """Tables: they are flat."""
+        return "flat turns pictures into rows of a table, and here records are such rows already"
+
+    def refuses_arrays(self, event: Array, given: Mixed | None) -> str | None:
+        """Large pictures, and what its family refuses of rows."""
+        if (size := coordinates(event)) > self.most:
+            return f"each pixel would be a column, and {size:,} are more than {self.most:,} (option `most`)"
+        return self.of.refuses(flattened(event), given)
+
+    def fit(self, records: Records, seed: int, run: Run) -> Flattened:
+        """Learn the rows with the whole budget."""
+        event: Array = records.event  # type: ignore[assignment]  # `refuses_arrays` let arrays through alone
+        table = records.table.reshape(len(records), -1).astype("int64")
+        rows = Records(flattened(event), table, records.given, records.given_table)
+        return _arrays_of(event, run.part("row", 1.0).learn(self.of, rows, seed))
+
+    def restore(self, event: Array, given: Mixed | None, arrays: dict[str, Tensor], facts: dict[str, Any]) -> Flattened:
+        """Inverse of `Flattened.arrays`."""
+        return _arrays_of(event, self.of.restore(flattened(event), given, arrays, facts))
+
+
+def _arrays_of(event: Array, row: Distribution) -> Flattened:
+    return (FlattenedScores if isinstance(row, Scores) else Flattened)(event, row)
+
+
+def flattened(event: Array) -> Mixed:
+    """The event of a row with a column for each coordinate; two levels are classes.
+
+    Example:
+        >>> len(flattened(Discrete(2, (1, 8, 8))))
+        64
+    """
+    own: Continuous | Discrete = replace(event, shape=())
+    if isinstance(own, Continuous) and (own.lattice.low, own.lattice.high) == (0, 1):
+        own = Discrete(2)
+    return Mixed(tuple(Span(f"pixel {i}", own) for i in range(coordinates(event))))

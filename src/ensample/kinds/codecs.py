@@ -1,0 +1,63 @@
+"""Which codec the fields of a schema need."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ensample.data.schema import Schema
+from ensample.errors import CapabilityError
+from ensample.events import Array, Mixed, Ragged, coordinates
+from ensample.kinds.alone import AloneCodec
+from ensample.kinds.codec import TableCodec
+from ensample.kinds.imagecodec import ImageCodec
+from ensample.kinds.sequencecodec import SequenceCodec
+
+Codec = TableCodec | SequenceCodec | ImageCodec
+"""Records of a schema as cells, and back."""
+
+ALONE: tuple[tuple[type[AloneCodec[Any]], str], ...] = (
+    (SequenceCodec, "put the other fields into every step"),
+    (ImageCodec, "give the other fields"),
+)
+"""Codecs of fields that are learned alone, and what else may be done with the fields beside."""
+
+
+CELLS_AT_ONCE = 2**20
+"""Cells of one batch of records that are more than a row: sequences and pictures."""
+
+
+def rows_at_once(event: Mixed | Ragged | Array, most: int) -> int:
+    """Rows of a batch: at most so many, and where a record is more than a row no more than `CELLS_AT_ONCE` cells.
+
+    Example:
+        >>> from ensample.events import Discrete
+        >>> rows_at_once(Discrete(2, (1, 32, 32)), 16_384)
+        1024
+    """
+    return most if isinstance(event, Mixed) else max(1, min(most, CELLS_AT_ONCE // max(1, coordinates(event))))
+
+
+def codec_of(schema: Schema, model: tuple[str, ...], given: tuple[str, ...] = ()) -> Codec:
+    """The codec that these fields need.
+
+    Raises:
+        CapabilityError: a sequence or a picture stands beside other learned fields, or is given.
+    """
+    for codec, other in ALONE:
+        found = [name for name in (*model, *given) if isinstance(schema[name].kind, codec.sort)]
+        if not found:
+            continue
+        beside = [
+            name
+            for name in model
+            if name != found[0] and (schema[name].kind.spans(name) or isinstance(schema[name].kind, codec.sort))
+        ]
+        if beside or found[0] in given:
+            raise CapabilityError(
+                f"A field of {codec.sort.name}s is learned alone.",
+                f"column {found[0]!r}",
+                "it is given" if found[0] in given else f"also to learn: {', '.join(beside)}",
+                f'say model=["{found[0]}"], or {other}',
+            )
+        return codec(schema, model, given)  # type: ignore[return-value]  # one of those of `Codec`
+    return TableCodec(schema, model, given)
