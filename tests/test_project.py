@@ -29,7 +29,7 @@ LAYERS = (
     ("train",),
     ("infer",),
     ("judge",),
-    ("verbs", "model", "classes", "latent", "modelfile", "fitting", "judging", "capabilities"),
+    ("verbs", "model", "sampling", "classes", "latent", "modelfile", "fitting", "judging", "capabilities"),
     ("cli", "__main__"),
 )
 """Each layer imports only itself and those before it. `ensample/__init__.py` imports nothing when it is imported."""
@@ -94,9 +94,9 @@ def test_mutants_stand_in_the_code() -> None:
 def test_every_family_has_joined_the_laws() -> None:
     """One that cannot learn the toy event of the table has them in a file of its own."""
     from ensample.families import TABLE
-    from tests.laws import cases, ragged
+    from tests.laws import cases, pictures, ragged
 
-    joined = {case.name for case in (*cases.gather(), *ragged.CASES)}
+    joined = {case.name for case in (*cases.gather(), *ragged.CASES, *pictures.gather())}
     for name in set(TABLE) - joined:
         assert TABLE[name]().refuses(cases.toy_event(), None) is not None
         assert (ROOT / "tests" / "families" / f"test_{name}.py").exists()

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from ensample.events import Continuous, Discrete, Lattice, Mixed, Ragged, Span
+from ensample.events import Array, Continuous, Discrete, Lattice, Mixed, Ragged, Span
 from ensample.families import TABLE
 from ensample.families.base import Distribution, Family, refusal
 from ensample.verbs import capabilities
@@ -31,12 +31,13 @@ _NUMBERS = Mixed((Span("x", _NUMBER), Span("y", _NUMBER)))
 _CLASSES = Mixed((Span("c", _CLASS), Span("d", _CLASS)))
 _HOLES = Mixed((Span("c", _CLASS), Span("s", Discrete(2)), Span("x", _NUMBER, exists=(1, (0,)))))
 
-EVENTS: dict[str, tuple[Mixed | Ragged, Mixed | None]] = {
+EVENTS: dict[str, tuple[Mixed | Ragged | Array, Mixed | None]] = {
     "numbers": (_NUMBERS, None),
     "classes": (_CLASSES, None),
     "mixed, with missing values": (_HOLES, None),
     "given other fields": (_HOLES, _CLASSES),
     "sequences": (Ragged(_HOLES, 9), None),
+    "pictures": (Continuous(Lattice(0, 255, 127.5, 127.5), (3, 16, 16)), None),
 }
 """What there is to learn: the event and the given one that each family is asked about."""
 

@@ -64,7 +64,7 @@ def read(source: Any, kinds: Mapping[str, str] | None = None, **options: Any) ->
         >>> read({"age": [31, 45, 27, 31], "sex": ["F", "M", "M", "F"]}).names
         ['age', 'sex']
     """
-    data = source if isinstance(source, Dataset) else read_records(source, **options)
+    data = read_records(source, **options)
     return data.with_schema(guess(data, dict(kinds) if kinds else None))
 
 

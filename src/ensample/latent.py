@@ -15,6 +15,7 @@ from ensample.families.base import Encodes, Intervals
 from ensample.infer.latent import PATHS
 from ensample.infer.latent import direction as direction_between
 from ensample.kinds.codecs import rows_at_once
+from ensample.sampling import generator_of, given_rows
 
 if TYPE_CHECKING:
     from ensample.model import Model
@@ -165,12 +166,10 @@ def _given(model: Model, table: Any, rows: int) -> Batch | None:
         raise InputError(
             "Given fields have a row for each place.", "decode, given", f"{len(table)} for {rows} places", "match them"
         )
-    return model._given_codec().encode(table.select(list(model.codec.given))).batch()
+    return given_rows(model, table)
 
 
 def _decoded(model: Model, places: torch.Tensor, cond: Batch | None, seed: int | None) -> Dataset:
-    from ensample.model import _generator
-
-    generator, number = _generator(seed)
+    generator, number = generator_of(seed)
     made = cast(Encodes, model.distribution).decode(places, generator, cond)
     return model.codec.decode(made, number)

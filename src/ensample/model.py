@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import torch
 
-from ensample import latent
+from ensample import latent, sampling
 from ensample.data.dataset import Dataset
 from ensample.data.nested import is_sequence
 from ensample.data.readers import read as read_records
-from ensample.errors import CapabilityError, InputError
-from ensample.events import Batch, unknown
+from ensample.errors import InputError
 from ensample.families.base import DecodesStates, Distribution, Family, Guarantee, HasGraph
-from ensample.infer.condition import draw_where, split_limits
 from ensample.infer.impute import centre, fill
 from ensample.infer.likelihood import cell_log_prob
 from ensample.infer.proposal import completing
-from ensample.kinds.codec import TableCodec
 from ensample.kinds.codecs import Codec, rows_at_once
 from ensample.kinds.sequencecodec import completed
+from ensample.sampling import counted, generator_of
 from ensample.verbs import capabilities, verb
 
 if TYPE_CHECKING:
@@ -37,9 +33,6 @@ if TYPE_CHECKING:
 
 SCORED_AT_ONCE = 16_384
 """Rows scored in one batch."""
-
-DRAWN_AT_ONCE = 100_000
-"""Rows sampled in one batch."""
 
 
 class Model:
@@ -65,107 +58,7 @@ class Model:
         """Verbs of this model and how far each can be trusted."""
         return capabilities(type(self.distribution), self.distribution.guarantees)
 
-    def sample(self, n: int | None = None, where: Mapping[str, Any] | Any = None, seed: int | None = None) -> Dataset:
-        """New records.
-
-        Arguments:
-            n: how many; may be left out when `where` is a table with a row for each.
-            where: conditions by field: a value, a list of allowed values, or a range `(low, high)` with both ends
-                included. Given fields must be here. A table (anything that `read` takes) makes one record for each row.
-            seed: same seed, same records; None draws a fresh one.
-
-        Returns:
-            A Dataset of exactly n rows, in the schema's order and types.
-
-        Raises:
-            InputError: an unknown field, level or range, a given field without a value, or n that is not positive.
-            CapabilityError: the condition is too rare to be met by drawing; nothing was sampled.
-        """
-        generator, number = _generator(seed)
-        if where is not None and not isinstance(where, Mapping):
-            return self._sample_each(self._dataset(where), n, generator, number)
-        conditions = dict(where or {})
-        rows = _positive(1 if n is None else n)
-        cond = self._given_row(conditions)
-        limits = self.codec.limits({k: v for k, v in conditions.items() if k not in self.codec.given})
-        parts = []
-        for start, count in self._pieces(rows):
-            if limits:
-                batch = draw_where(self.distribution, count, limits, generator, cond)
-            else:
-                batch = self.distribution.sample(count, generator, None if cond is None else cond.repeat(count))
-            parts.append(self.codec.decode(batch, number + start, first=start))
-        return _joined(parts)
-
-    def _pieces(self, rows: int) -> Iterator[tuple[int, int]]:
-        """(first row, number of rows) of what is drawn at once."""
-        step = rows_at_once(self.codec.event, DRAWN_AT_ONCE)
-        for start in range(0, rows, step):
-            yield start, min(step, rows - start)
-
-    def _sample_each(self, table: Dataset, n: int | None, generator: torch.Generator, number: int) -> Dataset:
-        if n is not None and n != len(table):
-            raise InputError(
-                "A table of conditions makes one record for each of its rows.",
-                "sample, n",
-                f"n={n} for {len(table)} rows",
-                "leave n out",
-            )
-        missing = [name for name in self.codec.given if name not in table.names]
-        if missing:
-            raise _given_missing(missing)
-        for name in table.names:
-            self.codec.columns_of(name)  # says which fields there are
-        cond = self._given_codec().encode(table.select(list(self.codec.given))).batch() if self.codec.given else None
-        known = [name for name in table.names if name in self.codec.model]
-        batch = unknown(len(table), self.codec.event, cond)
-        if known:
-            part = TableCodec(self.schema, tuple(f for f in self.codec.model if f in known), ())
-            encoded = part.encode(table.select(known)).batch()
-            for name in part.model:
-                here, there = self.codec.columns_of(name), part.columns_of(name)
-                batch.cells[:, list(here)], batch.mask[:, list(here)] = (
-                    encoded.cells[:, list(there)],
-                    encoded.mask[:, list(there)],
-                )
-            if "impute" not in self.can:
-                raise CapabilityError(
-                    "Completing rows needs a family with conditional draws.",
-                    "sample, where",
-                    f"{self.family.name} has none",
-                    "fit boosted, mixture or autoregressive",
-                )
-            return self.codec.decode(fill(self._completing, batch, [], generator), number)
-        parts = []
-        for start, count in self._pieces(len(batch)):
-            rows = None if cond is None else cond.take(slice(start, start + count))
-            made = self.distribution.sample(count, generator, rows)
-            parts.append(self.codec.decode(made, number + start, first=start))
-        return _joined(parts)
-
-    def _given_codec(self) -> TableCodec:
-        return TableCodec(self.schema, self.codec.given, ())
-
-    def _given_row(self, conditions: Mapping[str, Any]) -> Batch | None:
-        """The given fields as one row, from conditions that must each name one value."""
-        if not self.codec.given:
-            return None
-        missing = [name for name in self.codec.given if name not in conditions]
-        if missing:
-            raise _given_missing(missing)
-        codec = self._given_codec()
-        row, rest = split_limits(codec.event, codec.limits({name: conditions[name] for name in self.codec.given}))
-        if rest:
-            fields = [
-                name for name in self.codec.given if any(limit.column in codec.columns_of(name) for limit in rest)
-            ]
-            raise InputError(
-                "A given field needs one value.",
-                f"where, {', '.join(fields)}",
-                "a set or a range",
-                "name one value for each",
-            )
-        return row
+    sample = sampling.sample
 
     @verb
     def log_prob(self, data: Any) -> np.ndarray:
@@ -214,8 +107,8 @@ class Model:
         batch = self.codec.encode(table, holes=True).batch()
         limits = self.codec.present(self.codec.model)
         copies = []
-        for copy in range(_positive(m, "m")):
-            generator, number = _generator(None if seed is None else seed + copy)
+        for copy in range(counted(m, "m")):
+            generator, number = generator_of(None if seed is None else seed + copy)
             if how == "draw":
                 filled = fill(self._completing, batch, limits, generator)
             else:
@@ -298,11 +191,6 @@ class Model:
         return f"Model({self.family!r}: p({', '.join(self.codec.model)}{given}); can {verbs})"
 
 
-def _joined(parts: list[Dataset]) -> Dataset:
-    whole = pa.concat_tables([part.to_arrow() for part in parts])
-    return Dataset.from_arrow(whole, parts[0].schema, "sample")
-
-
 def _completed(table: Dataset, decoded: Dataset) -> Dataset:
     """The table with its missing cells taken from `decoded`; all else as it was."""
     whole = table.to_arrow()
@@ -317,23 +205,3 @@ def _completed(table: Dataset, decoded: Dataset) -> Dataset:
             filled = pc.coalesce(pc.cast(whole.column(j), field.type), pc.cast(made, field.type))
             whole = whole.set_column(j, field, filled)
     return Dataset.from_arrow(whole, table.schema, "impute")
-
-
-def _generator(seed: int | None) -> tuple[torch.Generator, int]:
-    number = secrets.randbits(48) if seed is None else int(seed)
-    return torch.Generator().manual_seed(number), number
-
-
-def _positive(count: int, name: str = "n") -> int:
-    if not isinstance(count, (int, np.integer)) or count < 1:
-        raise InputError("A count must be a whole number of at least 1.", name, repr(count), f"say {name}=1 or more")
-    return int(count)
-
-
-def _given_missing(names: list[str]) -> InputError:
-    return InputError(
-        "A model of p(x | given) needs the given fields.",
-        "sample, where",
-        f"nothing for {', '.join(names)}",
-        f'say where={{"{names[0]}": ...}}',
-    )

@@ -1,0 +1,1 @@
+"""Rows of the law table over pictures, a module a family."""
