@@ -60,7 +60,7 @@ def assert_told(error: EnsampleError, *words: str):
 
 OBJECTS = [
     (np.arange(3), "one row a record"),
-    (np.zeros((2, 2, 2)), "flatten"),
+    (np.full((2, 2, 2), 0.5), "flatten"),
     ({"a": [1, 2], "b": [1]}, "a 2, b 1"),
     ({"a": 1}, "give a list"),
     ({"a": "xyz"}, "give a list"),

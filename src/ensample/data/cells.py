@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 from ensample.data.infer import Plan, read_as
 from ensample.data.missing import blank_out, no_nan, refuse_infinite
 from ensample.data.nested import is_sequence, step_fields
+from ensample.data.pictures.column import is_pictures
 from ensample.errors import FormatError, InputError
 
 
@@ -36,12 +37,14 @@ def canonical(cells: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
 
 
 def refuse_type(field: pa.Field, source: str) -> None:
-    """Raise InputError if the column holds something else than numbers, texts, truths and times, or lists of them."""
+    """Raise InputError if a column holds no numbers, texts, truths, times, nor lists of them, nor pictures."""
     if is_sequence(field.type):
         for part in step_fields(field.type):
             refuse_type(part.with_name(f"{field.name}.{part.name}"), source)
         return
     kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+    if is_pictures(kind):
+        return
     if is_text(kind) or pa.types.is_primitive(kind) or pa.types.is_decimal(kind) or pa.types.is_null(kind):
         return
     nested = pa.types.is_nested(kind)

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from ensample.data import marks
 from ensample.data.cells import is_text
 from ensample.data.nested import is_sequence
+from ensample.data.pictures.column import batch_rows, is_pictures, pixels_of
 from ensample.data.readers.arrays import LEVELS_SUFFIX, MISSING_SUFFIX, SCHEMA_KEY
 from ensample.data.sources import COMPRESSIONS, compressed, suffixes
 from ensample.data.wording import json_cells, write
@@ -65,6 +66,7 @@ def _delimited(delimiter: str) -> Callable[[Dataset, Any], None]:
 
     def save_delimited(data: Dataset, sink: Any) -> None:
         _refuse_lists(data)
+        _refuse_pictures(data)
         names = quoted(pa.array(data.names, pa.string())).to_pylist()
         sink.write((delimiter.join(names) + "\n").encode())
         fields = list(data.arrow_schema)
@@ -83,6 +85,7 @@ def _delimited(delimiter: str) -> Callable[[Dataset, Any], None]:
 
 
 def _json_lines(data: Dataset, sink: Any) -> None:
+    _refuse_pictures(data)
     fields = list(data.arrow_schema)
     keys = [json.dumps(field.name, ensure_ascii=False) + ": " for field in fields]
     for batch in data.batches(_ROWS):
@@ -105,6 +108,17 @@ def _refuse_lists(data: Dataset) -> None:
         )
 
 
+def _refuse_pictures(data: Dataset) -> None:
+    pictures = [field.name for field in data.arrow_schema if is_pictures(field.type)]
+    if pictures:
+        raise InputError(
+            "This format holds no pictures.",
+            f"column {pictures[0]!r}",
+            "pictures",
+            "save as .parquet, .arrow or .npz, or to a folder (a path without suffix)",
+        )
+
+
 def _write_lines(lines: pa.Array, sink: Any) -> None:
     whole = pc.binary_join_element_wise(lines, "", "\n")
     offsets = np.frombuffer(whole.buffers()[1], np.int32)[whole.offset : whole.offset + len(whole) + 1]
@@ -113,7 +127,7 @@ def _write_lines(lines: pa.Array, sink: Any) -> None:
 
 def _parquet(data: Dataset, sink: Any) -> None:
     with pq.ParquetWriter(sink, data.arrow_schema, compression="zstd") as writer:
-        for batch in data.batches(16 * _ROWS):
+        for batch in data.batches(batch_rows(data.arrow_schema, 16 * _ROWS)):
             writer.write_batch(batch)
 
 
@@ -132,7 +146,7 @@ def _one_dictionary(data: Dataset) -> Iterator[pa.RecordBatch]:
     if any(pa.types.is_dictionary(kind) for kind in data.arrow_schema.types):
         yield from data.to_arrow().unify_dictionaries().to_batches(_ROWS)
     else:
-        yield from data.batches(_ROWS)
+        yield from data.batches(batch_rows(data.arrow_schema, _ROWS))
 
 
 def _arrow_stream(data: Dataset, sink: Any) -> None:
@@ -165,6 +179,8 @@ def _levels(column: pa.ChunkedArray) -> pa.Array:
 
 def _numpy(column: pa.ChunkedArray) -> np.ndarray:
     kind = column.type
+    if is_pictures(kind):
+        return pixels_of(column)
     if pa.types.is_integer(kind) or pa.types.is_boolean(kind):
         column = pc.fill_null(column, pa.scalar(0).cast(kind))
     elif pa.types.is_time(kind):

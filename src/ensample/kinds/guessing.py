@@ -24,6 +24,7 @@ from ensample.kinds.image import Image
 from ensample.kinds.number import Number
 from ensample.kinds.profile import MOST_LEVELS, PictureProfile, Profile, SequenceProfile, profiles
 from ensample.kinds.sequence import Sequence
+from ensample.kinds.trace import IntegerTrace
 
 if TYPE_CHECKING:
     from ensample.data.dataset import Dataset
@@ -32,6 +33,9 @@ TABLE: dict[str, type[Any]] = {
     kind.name: kind for kind in (Constant, Boolean, Datetime, Identifier, Number, Category, Sequence, Image)
 }
 """Name of a kind -> its class. Of two kinds that are equally sure the first one is taken."""
+
+LABELS = ("label", "labels", "fine_label", "fine_labels", "coarse_label", "coarse_labels", "class", "target", "y")
+"""Columns beside pictures that hold the number of a class if they hold numbers."""
 
 
 def guess(dataset: Dataset, kinds: Mapping[str, str] | None = None) -> Schema:
@@ -53,10 +57,22 @@ def guess(dataset: Dataset, kinds: Mapping[str, str] | None = None) -> Schema:
     missing = dataset.spellings
     listed = []
     for column in dataset.arrow_schema:
-        kind = fit_profile(wished.get(column.name), found[column.name])
+        kind = fit_profile(wished.get(column.name) or _label(column.name, found), found[column.name])
         wording = marks.wording(column) or ""
         listed.append(Field(column.name, str(column.type), kind, missing.get(column.name, ""), wording))
     return Schema(tuple(listed))
+
+
+def _label(name: str, found: Mapping[str, Profile]) -> str | None:
+    """Category for numbers that are called a label, count the classes from 0 or 1, and stand beside pictures."""
+    profile = found[name]
+    if name.lower() not in LABELS or not any(isinstance(other, PictureProfile) for other in found.values()):
+        return None
+    if not isinstance(profile.trace, IntegerTrace) or not pa.types.is_integer(profile.dtype):
+        return None
+    low, high = profile.trace.low, profile.trace.high
+    all_met = low in (0, 1) and high is not None and profile.distinct == high - low + 1
+    return Category.name if all_met and high else None
 
 
 def recognised(profile: Profile) -> type[Any]:

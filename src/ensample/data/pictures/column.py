@@ -66,6 +66,15 @@ def tensor_column(pixels: np.ndarray) -> pa.Array:
     return pa.ExtensionArray.from_storage(tensor_type(*shape), lists)
 
 
+def with_gaps(column: pa.Array, gone: np.ndarray | None) -> pa.Array:
+    """The same pictures, some of them missing: bool [rows]."""
+    if gone is None or not gone.any():
+        return column
+    present = pa.py_buffer(np.packbits(~gone, bitorder="little"))
+    lists = pa.Array.from_buffers(column.storage.type, len(column), [present], children=[column.storage.values])
+    return pa.ExtensionArray.from_storage(column.type, lists)
+
+
 def pixels_of(column: pa.Array | pa.ChunkedArray) -> np.ndarray:
     """Inverse of `tensor_column`: a read-only view where the column is one piece, else a copy.
 
@@ -82,7 +91,7 @@ def _view(piece: pa.Array) -> np.ndarray:
     shape, storage = shape_of(piece.type), piece.storage
     size = int(np.prod(shape))
     values = np.frombuffer(storage.values.buffers()[1], np.uint8)
-    start = (storage.values.offset) + storage.offset * size
+    start = storage.values.offset + storage.offset * size
     return values[start : start + len(piece) * size].reshape(len(piece), *shape)
 
 

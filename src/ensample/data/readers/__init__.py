@@ -5,15 +5,25 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from ensample.data import samples
+from ensample.data.cells import is_text
 from ensample.data.dataset import Dataset
+from ensample.data.infer import TEXT_ONLY
 from ensample.data.missing import Spellings
+from ensample.data.pictures.decode import FORMATS as PICTURES
+from ensample.data.pictures.folder import read_file, read_folder
+from ensample.data.pictures.form import Form
 from ensample.data.readers import arrays, columnar, delimited, jsonlines, memory, sql
 from ensample.data.readers.feed import Feed, gather, machine_share
+from ensample.data.readers.pictured import formed, pictured, refuse_form
 from ensample.data.sources import COMPRESSIONS, File
+from ensample.data.store import Memory
 from ensample.data.toys import TOYS
 from ensample.errors import InputError
 
@@ -25,12 +35,18 @@ def read(
     encoding: str = "utf-8",
     delimiter: str | None = None,
     limit: int | None = None,
+    size: int | tuple[int, int] | None = None,
+    fit: str | None = None,
+    mode: str | None = None,
 ) -> Dataset:
-    """Records of a file, a database, a bundled sample ("sample:adult") or an object in memory.
+    """Records of a file, a folder of pictures, a database, a bundled sample ("sample:adult") or an object in memory.
 
     Files: CSV, TSV, JSON lines, Parquet, Arrow (Feather, IPC), NPY, NPZ, each also with .gz, .bz2, .xz or .zst behind.
     Databases: `sqlite:///file.db?table=people`, `sqlite:///file.db?query=SELECT ...`, `postgresql://...?table=people`.
     Objects: pandas and polars frames, Arrow tables, NumPy arrays (two-dimensional or structured), a dict of columns.
+    Pictures: a folder of PNG, JPEG, WebP, GIF and BMP files (see `data.pictures.folder`), one such file, arrays of
+    three or four axes, and columns of encoded pictures in Parquet and Arrow. Those that cannot be read are left out,
+    and a note names them.
 
     Arguments:
         source: path, URL, or object.
@@ -39,6 +55,10 @@ def read(
         delimiter: of a CSV file; None to tell it from the line of names.
         limit: bytes of raw cells that are held at most; a larger source streams. None for a quarter of the memory, at
             most 1 GiB.
+        size: of pictures, which all become so large: one number, or (height, width). None if they are of one size.
+        fit: how they do: "crop" (the default) scales the short side and cuts the middle out, "pad" scales the long side
+            and fills up with black, "stretch" scales each side by itself.
+        mode: of pictures: "L" (grey), "RGB" or "RGBA"; transparent parts are laid on white. None as they are.
 
     Raises:
         InputError: the records do not make a table; the message says where and how to repair it.
@@ -49,17 +69,21 @@ def read(
         {'age': [39, None, 50], 'job': ['clerk', 'None', 'clerk']}
     """
     spellings = Spellings() if missing is None else Spellings.only(missing)
+    form = Form.parse(size, fit, mode)
     if isinstance(source, Dataset):
-        return source
+        if not form.asked:
+            return source
+        table, notes = formed(source.to_arrow(), form, source.source or "data set")
+        return Dataset(Memory(table), None, source.source, (*source.notes, *notes))
     if isinstance(source, str) and source.startswith(samples.PREFIX):
         name = source.removeprefix(samples.PREFIX)
         table = samples.toy(name) if name in TOYS else samples.find(name).path
         return _named(read(table, missing=missing, limit=limit), source)
     if isinstance(source, str) and "://" in source:
+        refuse_form(form, source)
         return gather(sql.feed(source), spellings, _limit(limit))
     if isinstance(source, str | os.PathLike):
-        file = _file(Path(source))
-        return gather(_FORMATS[file.suffix](file, encoding, delimiter), spellings, _limit(limit))
+        return _path(Path(source).expanduser(), form, spellings, encoding, delimiter, _limit(limit))
     feed = memory.feed(source)
     if feed is None:
         raise InputError(
@@ -68,7 +92,29 @@ def read(
             f"a {type(source).__module__}.{type(source).__qualname__}",
             "give a file, a pandas or polars frame, an Arrow table, a NumPy array or a dict of columns",
         )
-    return gather(feed, spellings, math.inf)
+    return gather(pictured(feed, form), spellings, math.inf)
+
+
+def _path(path: Path, form: Form, spellings: Spellings, encoding: str, delimiter: str | None, limit: float) -> Dataset:
+    if path.is_dir():
+        return read_folder(path, form, lambda table, schema: _metadata(table, spellings, schema))
+    file = _file(path)
+    if file.suffix in PICTURES:
+        return read_file(path, form)
+    feed = _FORMATS[file.suffix](file, encoding, delimiter)
+    if file.suffix not in _WITH_PICTURES:
+        refuse_form(form, str(path))
+        return gather(feed, spellings, limit)
+    shown = pictured(feed, form)
+    return gather(shown, spellings, limit if shown is feed else math.inf)
+
+
+def _metadata(path: Path, spellings: Spellings, schema: pa.Schema | None) -> Dataset:
+    """A table beside pictures; a column of texts by `schema` is not looked at for numbers or dates."""
+    file = File.find(path)
+    feed = _FORMATS[file.suffix](file, "utf-8", None)
+    texts = {} if schema is None else {f.name: TEXT_ONLY for f in schema if is_text(f.type)}
+    return gather(replace(feed, ladders={**feed.ladders, **texts}), spellings, math.inf)
 
 
 def _named(data: Dataset, source: str) -> Dataset:
@@ -81,13 +127,15 @@ def _limit(limit: int | None) -> int:
 
 
 def _file(path: Path) -> File:
-    file = File.find(path.expanduser())
+    file = File.find(path)
+    if file.suffix in PICTURES and not file.compression:
+        return file
     if file.suffix not in _FORMATS:
         raise InputError(
             "The suffix of a file says its format.",
             str(path),
             repr(file.suffix or path.name),
-            f"use one of {', '.join(_FORMATS)}, each also with {', '.join(COMPRESSIONS)} behind",
+            f"use one of {', '.join((*PICTURES, *_FORMATS))}, tables also with {', '.join(COMPRESSIONS)} behind",
         )
     return file
 
@@ -114,3 +162,6 @@ _FORMATS: dict[str, Callable[[File, str, str | None], Feed]] = {
     ".npz": _typed(_array_feed),
     ".npy": _typed(_array_feed),
 }
+
+_WITH_PICTURES = (".parquet", ".arrow", ".feather", ".ipc", ".arrows", ".npz", ".npy")
+"""Formats of tables that may hold pictures."""

@@ -10,6 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ensample.data.dataset import refuse_twins
+from ensample.data.pictures.arrays import SPLIT, parts_of, tensor_of
+from ensample.data.pictures.column import with_gaps
 from ensample.data.sources import File
 from ensample.errors import FormatError, InputError
 
@@ -63,13 +66,15 @@ class _Seekable:
 
 
 def table_of_array(array: np.ndarray, source: str) -> pa.Table:
-    """A structured array by its fields, or a two-dimensional one with columns x0, x1, ...
+    """A structured array by its fields, a two-dimensional one with columns x0, x1, ..., or pictures.
 
     Raises:
         InputError: any other shape.
     """
     if array.dtype.names is not None and array.ndim == 1:
         return table_of_arrays({name: array[name] for name in array.dtype.names}, source)
+    if array.dtype.names is None and (pictures := tensor_of(array, source)) is not None:
+        return pa.table({"image": pictures})
     if array.ndim != 2 or array.dtype.names is not None:
         fix = "reshape it: one row a record" if array.ndim == 1 else "flatten each record into a row"
         raise _no_table("array", array, source, fix)
@@ -77,21 +82,28 @@ def table_of_array(array: np.ndarray, source: str) -> pa.Table:
 
 
 def table_of_arrays(arrays: Mapping[str, np.ndarray], source: str) -> pa.Table:
-    """Columns from named arrays of the same length: one for a 1-D array, and one for each column of a 2-D array.
+    """Columns from named arrays of the same length.
+
+    A 1-D array is one column, a 2-D array one for each of its own; one of pictures (see `data.pictures.arrays`) is one.
+    Arrays called `x_train`, `y_train`, `x_test`, `y_test` or the like are columns `x`, `y` and `split`.
 
     Raises:
         InputError: an array has another shape or length.
     """
     arrays = dict(arrays)
+    if SCHEMA_KEY not in arrays and (parts := parts_of(list(arrays))) is not None:
+        return _joined({part: {c: arrays[n] for c, n in own.items()} for part, own in parts.items()}, source)
     schema = _stored_schema(arrays.pop(SCHEMA_KEY, None), source)
     levels = {f.name: arrays.pop(f.name + LEVELS_SUFFIX, None) for f in schema or () if pa.types.is_dictionary(f.type)}
     gaps = {name: arrays.pop(name + MISSING_SUFFIX) for name in list(arrays) if _is_gap_of(name, arrays)}
-    columns: list[tuple[str, np.ndarray]] = []
+    columns: list[tuple[str, np.ndarray | pa.Array]] = []
     for name, array in arrays.items():
         if array.ndim == 1:
             columns.append((name, array))
         elif array.ndim == 2:
             columns.extend((f"{name}{j}", array[:, j]) for j in range(array.shape[1]))
+        elif (pictures := tensor_of(array, f"{source}, array {name!r}")) is not None:
+            columns.append((name, with_gaps(pictures, gaps.get(name))))
         else:
             raise _no_table(name, array, source, "leave the array out, or flatten each record into a row")
     lengths = {len(column) for _, column in columns}
@@ -126,12 +138,28 @@ def _restored(column: pa.ChunkedArray, kind: pa.DataType, levels: np.ndarray | N
     return pa.chunked_array(chunks, kind)
 
 
+def _joined(parts: Mapping[str, Mapping[str, np.ndarray]], source: str) -> pa.Table:
+    """The parts of a data set one after the other, and a column that tells them apart."""
+    tables = [table_of_arrays(arrays, f"{source}, part {part!r}") for part, arrays in parts.items()]
+    try:
+        table = pa.concat_tables(tables, promote_options="permissive")
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        seen = " ".join(str(error).split())
+        raise InputError("All parts of a data set have the same columns.", source, seen, "save them alike") from error
+    codes = np.repeat(np.arange(len(tables), dtype=np.int32), [len(part) for part in tables])
+    levels = pa.DictionaryArray.from_arrays(pa.array(codes), pa.array(list(parts), pa.string()))
+    refuse_twins([*table.column_names, SPLIT], source)
+    return table.append_column(SPLIT, levels)
+
+
 def _is_gap_of(name: str, arrays: Mapping[str, np.ndarray]) -> bool:
     gap = arrays.get(name + MISSING_SUFFIX)
-    return gap is not None and gap.dtype == bool and gap.shape == arrays[name].shape
+    return gap is not None and gap.dtype == bool and gap.shape == arrays[name].shape[:1]
 
 
-def _cells(column: np.ndarray, gap: np.ndarray | None, place: str) -> pa.Array:
+def _cells(column: np.ndarray | pa.Array, gap: np.ndarray | None, place: str) -> pa.Array:
+    if isinstance(column, pa.Array):
+        return column
     if column.dtype.kind in "UT":
         return pa.array(column.astype(object), pa.string(), mask=gap)
     if column.dtype.kind == "S":

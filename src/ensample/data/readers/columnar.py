@@ -20,8 +20,8 @@ from ensample.errors import FormatError
 def parquet(file: File) -> Feed:
     """A Parquet file; row groups are read one batch at a time."""
     with _damage_told(file), _open_parquet(file) as whole:
-        rows = whole.metadata.num_rows
-    return Feed(str(file.path), _Parquet(file), rows=rows)
+        rows, schema = whole.metadata.num_rows, whole.schema_arrow
+    return Feed(str(file.path), _Parquet(file), rows=rows, schema=schema)
 
 
 def arrow(file: File) -> Feed:

@@ -32,6 +32,7 @@ class Feed:
         ladders: other ladders for columns of these names.
         rows: the number of rows, if the source knows it without a pass.
         notes: remarks to hand on to the user.
+        schema: the types of its columns, if the source knows them without a pass.
     """
 
     label: str
@@ -40,6 +41,7 @@ class Feed:
     ladders: Mapping[str, Ladder] = field(default_factory=dict)
     rows: int | None = None
     notes: tuple[str, ...] = ()
+    schema: pa.Schema | None = None
 
 
 @dataclass

@@ -15,6 +15,7 @@ from ensample.data.cells import is_text
 from ensample.data.dataset import refuse_twins
 from ensample.data.infer import ANYTHING, TEXT_ONLY, Ladder
 from ensample.data.nested import is_sequence
+from ensample.data.pictures.arrays import pictures_of, tensor_of
 from ensample.data.readers.arrays import table_of_array, table_of_arrays
 from ensample.data.readers.feed import Feed
 from ensample.errors import InputError
@@ -39,7 +40,7 @@ def of_table(
         chosen = table if names is None else table.select(list(names))
         return iter(chosen.to_batches() or [pa.RecordBatch.from_pylist([], chosen.schema)])
 
-    return Feed(label, batches, ladder, dict.fromkeys(mixed, TEXT_ONLY), table.num_rows, tuple(notes))
+    return Feed(label, batches, ladder, dict.fromkeys(mixed, TEXT_ONLY), table.num_rows, tuple(notes), table.schema)
 
 
 def _arrow(source: Any) -> Feed:
@@ -114,7 +115,7 @@ def _columns(source: Mapping[Any, Any]) -> Feed:
         if isinstance(column, pa.Array | pa.ChunkedArray):
             arrays[name] = column
         elif isinstance(column, np.ndarray) and column.dtype != object:
-            arrays[name] = table_of_arrays({name: column}, label).column(0) if column.ndim == 1 else _refuse(name)
+            arrays[name] = _array(column, name, label)
         else:
             arrays[name], note = _objects(_values(column, name), name, label)
             notes.extend(note)
@@ -126,7 +127,11 @@ def _columns(source: Mapping[Any, Any]) -> Feed:
     return of_table(pa.table(arrays), label, ANYTHING, notes, mixed)
 
 
-def _refuse(name: str) -> Any:
+def _array(column: np.ndarray, name: str, label: str) -> pa.Array | pa.ChunkedArray:
+    if column.ndim == 1:
+        return table_of_arrays({name: column}, label).column(0)
+    if (pictures := tensor_of(column, f"{label}, column {name!r}")) is not None:
+        return pictures
     raise InputError("A column has one value per record.", f"column {name!r}", "an array of several axes", "split it")
 
 
@@ -140,6 +145,8 @@ def _values(column: Any, name: str) -> list[Any]:
 
 def _objects(values: list[Any], name: str, label: str) -> tuple[pa.Array, list[str]]:
     """Python values as one Arrow column: of their common type, else as text with a note."""
+    if (pictures := pictures_of(values, f"{label}, column {name!r}")) is not None:
+        return pictures, []
     first = next((j for j, value in enumerate(values) if isinstance(value, _NESTED)), None)
     if first is not None and (lists := _lists(values)) is not None:
         return lists, []
