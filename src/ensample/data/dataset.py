@@ -206,6 +206,8 @@ class Dataset:
     def save(self, path: str | Path) -> Path:
         """Write the records to a file; its suffix says the format, as for `read`.
 
+        Pictures become one contact sheet (.png, .jpg, .webp), a film of one frame a record (.gif), or, where the path
+        has no suffix, a folder with one PNG a record and `metadata.csv`, which `read` opens again.
         CSV and TSV spell missing values and write numbers and dates as the source did. The file is written to a
         temporary name and renamed, so it is whole or not there.
 

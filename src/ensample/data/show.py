@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from html import escape
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from ensample.data import marks
+from ensample.data.pictures.column import is_pictures, pixels_of, size_text
+from ensample.data.pictures.sheets import thumbnail
 from ensample.data.wording import write
 
 if TYPE_CHECKING:
@@ -20,7 +23,7 @@ _WIDTH = 24
 
 def text(data: Dataset) -> str:
     """Size, types and the first records, in columns."""
-    header, rows, more = _cells(data)
+    header, rows, more = _cells(data, _texts)
     table = [[name for name, _ in header], [kind for _, kind in header], *rows]
     widths = [max(len(row[j]) for row in table) for j in range(len(header))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table]
@@ -29,10 +32,10 @@ def text(data: Dataset) -> str:
 
 
 def html(data: Dataset) -> str:
-    """The same as an HTML table; every cell is escaped."""
-    header, rows, more = _cells(data)
+    """The same as an HTML table with pictures as such; every text is escaped."""
+    header, rows, more = _cells(data, _drawn)
     heads = "".join(f"<th>{escape(name)}<br><small>{escape(kind)}</small></th>" for name, kind in header)
-    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
     rest = f"<p>... and {more} more columns</p>" if more else ""
     rest += "".join(f"<p>note: {escape(note)}</p>" for note in data.notes)
     return f"<p>{escape(_title(data))}</p><table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>{rest}"
@@ -44,22 +47,36 @@ def _title(data: Dataset) -> str:
     return f"Dataset: {len(data):,} records x {len(data.names)} columns{source}{streams}"
 
 
-def _cells(data: Dataset) -> tuple[list[tuple[str, str]], list[list[str]], int]:
+def _cells(
+    data: Dataset, written: Callable[[pa.ChunkedArray, pa.Field], list[str]]
+) -> tuple[list[tuple[str, str]], list[list[str]], int]:
     names = data.names[:_COLUMNS]
     table = data.select(names).head(_ROWS).to_arrow()
     header = [(_short(f.name), _short(_type(f.type))) for f in table.schema]
-    columns = [_texts(column, f) for column, f in zip(table.columns, table.schema, strict=True)]
+    columns = [written(column, f) for column, f in zip(table.columns, table.schema, strict=True)]
     rows = [list(row) for row in zip(*columns, strict=True)]
     return header, rows, len(data.names) - len(names)
 
 
 def _type(kind: pa.DataType) -> str:
+    if is_pictures(kind):
+        return "picture"
     return f"levels of {kind.value_type}" if pa.types.is_dictionary(kind) else str(kind)
 
 
 def _texts(column: pa.ChunkedArray, field: pa.Field) -> list[str]:
+    if is_pictures(field.type):
+        return ["missing" if gone else size_text(field.type) for gone in column.is_null().to_pylist()]
     written = [write(chunk, marks.wording(field)) for chunk in column.chunks]
     return ["missing" if cell is None else _short(cell) for chunk in written for cell in chunk.to_pylist()]
+
+
+def _drawn(column: pa.ChunkedArray, field: pa.Field) -> list[str]:
+    """Cells as HTML."""
+    if not is_pictures(field.type):
+        return [escape(cell) for cell in _texts(column, field)]
+    gone = column.is_null().to_pylist()
+    return ["missing" if none else thumbnail(one) for none, one in zip(gone, pixels_of(column), strict=True)]
 
 
 def _short(cell: str) -> str:

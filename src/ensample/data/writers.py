@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from ensample.data import marks
 from ensample.data.cells import is_text
 from ensample.data.nested import is_sequence
+from ensample.data.pictures import save as pictures
 from ensample.data.pictures.column import batch_rows, is_pictures, pixels_of
 from ensample.data.readers.arrays import LEVELS_SUFFIX, MISSING_SUFFIX, SCHEMA_KEY
 from ensample.data.sources import COMPRESSIONS, compressed, suffixes
@@ -30,16 +31,23 @@ _ROWS = 65_536
 
 
 def save(data: Dataset, path: Path) -> Path:
-    """Write a data set to `path` in the format of its suffix, and return the path."""
+    """Write a data set to `path` in the format of its suffix, and return the path; pictures to a folder without one."""
     from ensample.storage import write_atomically
 
     suffix, compression = suffixes(path)
+    if not compression and suffix in pictures.WRITERS:
+        pictures.WRITERS[suffix](data, path)
+        return path
+    if not path.suffix and any(map(is_pictures, data.arrow_schema.types)):
+        pictures.save_folder(data, path)
+        return path
     if suffix not in _WRITERS:
         raise InputError(
             "The suffix of a file says its format.",
             str(path),
             repr(suffix or path.name),
-            f"use one of {', '.join(_WRITERS)}, each also with {', '.join(COMPRESSIONS)} behind",
+            f"use one of {', '.join(_WRITERS)}, each also with {', '.join(COMPRESSIONS)} behind; "
+            "for pictures .png, .jpg, .webp (a contact sheet), .gif (a film) or no suffix (a folder)",
         )
 
     def write_file(temporary: Path) -> None:

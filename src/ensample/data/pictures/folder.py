@@ -108,7 +108,7 @@ def read_folder(root: Path, form: Form, read_table: Callable[[Path, pa.Schema | 
         if name not in table.column_names:
             table = table.append_column(name, _levels(texts))
     if schema is not None:
-        table = table.select(_order(table.column_names, schema))
+        table = _as_noted(table, schema)
     return Dataset(Memory(table), None, str(root), (*notes, *remarks))
 
 
@@ -127,9 +127,26 @@ def stored_schema(root: Path) -> pa.Schema | None:
         return None
 
 
-def _order(names: list[str], schema: pa.Schema) -> list[str]:
-    """The columns as they were when the folder was saved: the one of pictures under its own name."""
-    return [name for name in schema.names if name in names] + [name for name in names if name not in schema.names]
+def _as_noted(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """The columns in the order and of the types that they had when the folder was saved."""
+    for noted in schema:
+        place = table.schema.get_field_index(noted.name)
+        if place >= 0 and table.schema.field(place).type != noted.type and not is_pictures(noted.type):
+            table = table.set_column(place, noted, _cast(table.column(place), noted.type))
+    names = [name for name in schema.names if name in table.column_names]
+    return table.select(names + [name for name in table.column_names if name not in names])
+
+
+def _cast(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    try:
+        if not pa.types.is_dictionary(kind):
+            return column.cast(kind)
+        coded = column.cast(kind.value_type).combine_chunks().dictionary_encode()
+        indices = coded.indices.cast(kind.index_type)
+        return pa.chunked_array([pa.DictionaryArray.from_arrays(indices, coded.dictionary, ordered=kind.ordered)])
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        seen, fix = " ".join(str(error).split()), f"repair the values, or remove {SCHEMA_FILE}"
+        raise InputError("Metadata must be of the types that were noted with it.", f"type {kind}", seen, fix) from error
 
 
 def _from_folders(root: Path, pictures: Sequence[Path]) -> dict[str, list[str | None]]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from ensample.data import samples
+from ensample.data import marks, samples
 from ensample.data.cells import is_text
 from ensample.data.dataset import Dataset
 from ensample.data.infer import TEXT_ONLY
@@ -113,8 +113,11 @@ def _metadata(path: Path, spellings: Spellings, schema: pa.Schema | None) -> Dat
     """A table beside pictures; a column of texts by `schema` is not looked at for numbers or dates."""
     file = File.find(path)
     feed = _FORMATS[file.suffix](file, "utf-8", None)
-    texts = {} if schema is None else {f.name: TEXT_ONLY for f in schema if is_text(f.type)}
-    return gather(replace(feed, ladders={**feed.ladders, **texts}), spellings, math.inf)
+    if schema is not None:  # the table was written by `Dataset.save`: types and spellings are known
+        texts = {f.name: TEXT_ONLY for f in schema if is_text(f.type)}
+        feed = replace(feed, ladders={**feed.ladders, **texts})
+        spellings = Spellings.only(sorted({"", *(marks.spelling(f) or "" for f in schema)}))
+    return gather(feed, spellings, math.inf)
 
 
 def _named(data: Dataset, source: str) -> Dataset:
