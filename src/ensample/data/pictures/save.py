@@ -129,17 +129,15 @@ def refuse_video(data: Dataset, path: Path) -> None:
 
 def picture_column(data: Dataset, path: Path) -> str:
     """The name of the one column of pictures; raises InputError if there is none, or several."""
-    names = [field.name for field in data.arrow_schema if is_pictures(field.type)]
-    if len(names) != 1:
-        raise InputError(
-            "What is saved as pictures has one column of them.",
-            str(path),
-            f"columns {', '.join(map(repr, names))}" if names else f"no pictures among {', '.join(data.names)}",
-            f"choose one: data.select([{names[0]!r}])"
-            if names
-            else "save as .csv, .parquet or another format of tables",
-        )
-    return names[0]
+    names = [name for name in data.names if is_pictures(data.arrow_schema.field(name).type)]
+    if len(names) == 1:
+        return names[0]
+    rule = "What is saved as pictures has one column of them."
+    if names:
+        fix = f"choose one: data.select([{names[0]!r}])"
+        raise InputError(rule, str(path), f"columns {', '.join(map(repr, names))}", fix)
+    seen, fix = f"no pictures among {', '.join(data.names)}", "save as .csv, .parquet or another format of tables"
+    raise InputError(rule, str(path), seen, fix)
 
 
 def _refuse_missing(data: Dataset, name: str, path: Path) -> None:
