@@ -13,6 +13,8 @@ from ensample.families.energy.rbm import Boltzmann
 from ensample.families.field.family import Field
 from ensample.families.flow.family import Flow
 from ensample.families.gan.family import Gan
+from ensample.families.images.autoregressive import ImageAutoregressive
+from ensample.families.images.field import ImageField
 from ensample.families.independent import Independent
 from ensample.families.markov.family import Markov
 from ensample.families.mixture.family import Mixture
@@ -46,6 +48,8 @@ TABLE: dict[str, type[Family]] = {
         Ensemble,
         Latent,
         Flat,
+        ImageField,
+        ImageAutoregressive,
     )
 }
 """Every family by its public name."""
@@ -65,6 +69,8 @@ __all__ = [
     "Flat",
     "Flow",
     "Gan",
+    "ImageAutoregressive",
+    "ImageField",
     "Independent",
     "Kernels",
     "Latent",

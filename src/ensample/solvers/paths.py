@@ -50,6 +50,10 @@ class Path(ABC):
         """The logarithm lambda = log(alpha / sigma); minus infinity where no data is left."""
         return torch.log(self.alpha(t)) - torch.log(self.sigma(t))
 
+    @abstractmethod
+    def time(self, ratio: Tensor) -> Tensor:
+        """The time at which sigma / alpha is this much: what makes a level of noise the same on every path."""
+
     def spread(self, t: Tensor) -> Tensor:
         """Standard deviation of x_t where the data have unit variance."""
         return torch.hypot(self.alpha(t), self.sigma(t))
@@ -87,6 +91,10 @@ class Linear(Path):
         """-1 and 1."""
         return -torch.ones_like(t), torch.ones_like(t)
 
+    def time(self, ratio: Tensor) -> Tensor:
+        """`r / (1 + r)`: normal in log r, it is the logit-normal time of Esser et al. (2024)."""
+        return ratio / (1.0 + ratio)
+
 
 @dataclass(frozen=True)
 class Cosine(Path):
@@ -103,6 +111,10 @@ class Cosine(Path):
     def rates(self, t: Tensor) -> tuple[Tensor, Tensor]:
         """Both have the speed pi / 2 along the circle."""
         return -self.sigma(t) * (math.pi / 2), self.alpha(t) * (math.pi / 2)
+
+    def time(self, ratio: Tensor) -> Tensor:
+        """The angle whose tangent it is."""
+        return torch.atan(ratio) * (2 / math.pi)
 
 
 @dataclass(frozen=True)
@@ -136,6 +148,15 @@ class Ddpm(Path):
         b, alpha = self.low + (self.high - self.low) * t, self.alpha(t)
         return -0.5 * b * alpha, 0.5 * b * alpha * alpha / self.sigma(t)
 
+    def time(self, ratio: Tensor) -> Tensor:
+        """Where `exp(B) = 1 + r^2`."""
+        return self._reached(torch.log1p(ratio.square()))
+
+    def _reached(self, total: Tensor) -> Tensor:
+        """The time at which B is this much."""
+        rise = self.high - self.low
+        return (torch.sqrt(self.low**2 + 2 * rise * total) - self.low) / rise
+
 
 @dataclass(frozen=True)
 class SubVp(Ddpm):
@@ -151,6 +172,10 @@ class SubVp(Ddpm):
         """-b alpha / 2 and b alpha^2."""
         b, alpha = self.low + (self.high - self.low) * t, self.alpha(t)
         return -0.5 * b * alpha, b * alpha * alpha
+
+    def time(self, ratio: Tensor) -> Tensor:
+        """Where `1 / alpha - alpha = r`."""
+        return self._reached(2 * torch.asinh(0.5 * ratio))
 
 
 @dataclass(frozen=True)
@@ -172,6 +197,10 @@ class Exploding(Path):
     def rates(self, t: Tensor) -> tuple[Tensor, Tensor]:
         """0 and sigma log(most / least)."""
         return torch.zeros_like(t), self.sigma(t) * math.log(self.most / self.least)
+
+    def time(self, ratio: Tensor) -> Tensor:
+        """Inverse of `sigma`."""
+        return torch.log(ratio / self.least) / math.log(self.most / self.least)
 
 
 @dataclass(frozen=True)
@@ -205,9 +234,38 @@ class Edm(Path):
 
     def times(self, u: Tensor) -> Tensor:
         """Where log sigma is normal with mean log 2 - 1.2 and standard deviation 1.2."""
+        return log_normal(self, u, math.log(2) - 1.2, 1.2)
+
+    def time(self, ratio: Tensor) -> Tensor:
+        """Inverse of `sigma`."""
         a, b = self._ends()
-        sigma = torch.exp(math.log(2) - 1.2 + 1.2 * torch.special.ndtri(u.clamp(1e-6, 1 - 1e-6)))
-        return ((sigma ** (1 / self.rho) - a) / (b - a)).clamp(0.0, 1.0)
+        return (ratio ** (1 / self.rho) - a) / (b - a)
+
+
+def log_normal(path: Path, u: Tensor, mean: float, sd: float) -> Tensor:
+    """Times on the path at which log(sigma / alpha) is normal, from uniform numbers u (Karras et al. 2022).
+
+    Example:
+        >>> log_normal(Linear(), torch.tensor([0.5]), 0.0, 1.0).item()
+        0.5
+    """
+    ratio = torch.exp(mean + sd * torch.special.ndtri(u.clamp(1e-6, 1 - 1e-6)))
+    return path.time(ratio).clamp(path.first, 1.0)
+
+
+def polynomial(path: Path, steps: int, least: float, most: float, rho: float = 7.0) -> Tensor:
+    """Times [steps + 1] float64, equally far apart in `r^(1 / rho)` of the ratio r = sigma / alpha.
+
+    They fall from `most` to `least` and then, in one step, to the end of the path: the grid of Karras et al. (2022), on
+    any path.
+
+    Example:
+        >>> [round(t, 2) for t in polynomial(Linear(), 3, least=0.25, most=4.0).tolist()]
+        [0.8, 0.53, 0.2, 0.0]
+    """
+    roots = torch.linspace(most ** (1 / rho), least ** (1 / rho), steps, dtype=torch.float64)
+    first = torch.full((1,), path.first, dtype=torch.float64)
+    return torch.cat([path.time(roots**rho).clamp(path.first, 1.0), first])
 
 
 PATHS: dict[str, Path] = {

@@ -24,7 +24,7 @@ from ensample.events import Batch
 from ensample.families.base import Distribution, GradientFamily, Player
 from ensample.families.training import Training
 from ensample.kinds.records import Records
-from ensample.nets.machine import careful_products, machine, threads_for
+from ensample.nets.machine import careful_products, machine, operations_per_row, threads_for
 from ensample.nets.random import seeded
 from ensample.run import Progress, Run
 from ensample.train.checkpoint import Learner
@@ -63,7 +63,7 @@ def fit_by_gradients(
     options = training(family)
     module = family.build(records, seed) if start is None else warm_module(family, records, seed, start)
     loop = Loop(family, module, options, records, seed, run)
-    with machine(threads_for(sum(p.numel() for p in module.parameters()), options.batch_size)):
+    with machine(threads_for(operations_per_row(module), options.batch_size)):
         saved = time.monotonic()
         try:
             for _ in loop.windows():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Generator, Tensor
 
@@ -18,17 +20,26 @@ STEP = 2e-3
 def mean_target(
     field: Conditional, x: Tensor, t: Tensor, velocity: Tensor, generator: Generator
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """(output, logits, target) for mean velocities u(x, t, s) over [s, t], s drawn at most t.
-
-    The definition (t - s) u = integral of v gives `u = v - (t - s) du/dt` along the flow line. The derivative is a
-    central difference, cheaper here than forward differentiation of a small network, and the target is taken as it
-    stands, without a gradient.
-    """
-    apart = torch.rand(t.shape, generator=generator) < APART
-    s = torch.where(apart, t * torch.rand(t.shape, generator=generator), t)
-    with torch.no_grad():
-        moving = STEP * torch.where(field.seen.alive, velocity, 0.0)
-        after, before = field.output(x + moving, t + STEP, s)[0], field.output(x - moving, t - STEP, s)[0]
-        change = (after - before) / (2 * STEP)
-        target = velocity - ((t - s) * change).clamp(-FAR, FAR)
+    """(output, logits, target) for mean velocities u(x, t, s) over [s, t], s drawn at most t."""
+    s = earlier(t, generator)
+    moving = torch.where(field.seen.alive, velocity, 0.0)
+    target = velocity - bend(lambda *state: field.output(*state)[0], x, t, s, moving)
     return *field.output(x, t, s), target
+
+
+def earlier(t: Tensor, generator: Generator) -> Tensor:
+    """A time at most t for each, and t itself for the rows that learn the velocity."""
+    apart = torch.rand(t.shape, generator=generator) < APART
+    return torch.where(apart, t * torch.rand(t.shape, generator=generator), t)
+
+
+@torch.no_grad()
+def bend(mean: Callable[[Tensor, Tensor, Tensor], Tensor], x: Tensor, t: Tensor, s: Tensor, velocity: Tensor) -> Tensor:
+    """`(t - s) du/dt` along the flow line, by which the mean velocity u over [s, t] differs from the velocity at t.
+
+    From the definition `(t - s) u = integral of v`. The derivative is a central difference, cheaper here than forward
+    differentiation of a small network; it is taken as it stands, without a gradient.
+    """
+    moving = STEP * velocity
+    change = (mean(x + moving, t + STEP, s) - mean(x - moving, t - STEP, s)) / (2 * STEP)
+    return ((t - s) * change).clamp(-FAR, FAR)

@@ -1,0 +1,1 @@
+"""Families of pictures: one package each."""
