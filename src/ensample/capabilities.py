@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ensample.events import Array, Continuous, Discrete, Lattice, Mixed, Ragged, Span
 from ensample.families import TABLE
-from ensample.families.base import Distribution, Family, refusal
+from ensample.families.base import ArrayDistribution, Distribution, Family, refusal
 from ensample.verbs import capabilities
 
 VERBS = (
@@ -19,6 +19,7 @@ VERBS = (
     "where",
     "impute",
     "mean or mode",
+    "edit",
     "encode",
     "graph",
     "save",
@@ -55,7 +56,8 @@ def table() -> dict[str, dict[str, str]]:
 def of(distribution: type[Distribution]) -> dict[str, str]:
     """Verbs of one kind of fitted model and how far each can be trusted."""
     found: dict[str, str] = {**capabilities(distribution, distribution.guarantees)}
-    found["where"] = found.get("impute", found["sample"])
+    if not issubclass(distribution, ArrayDistribution):  # a picture has no fields to wish for
+        found["where"] = found.get("impute", found["sample"])
     if "impute" in found:
         found["mean or mode"] = "estimate"
     if distribution.storable:

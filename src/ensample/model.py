@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ensample import latent, sampling
+from ensample import editing, latent, sampling
 from ensample.data.dataset import Dataset
 from ensample.data.nested import is_sequence
 from ensample.data.readers import read as read_records
@@ -167,6 +167,7 @@ class Model:
             found += [part[there].numpy() for part, there in zip(told, batch.steps(), strict=True)]
         return found
 
+    edit = verb(editing.edit)
     encode, decode, reconstruct = verb(latent.encode), verb(latent.decode), verb(latent.reconstruct)
     interpolate, direction = verb(latent.interpolate), verb(latent.direction)
     log_prob_interval = verb(latent.log_prob_interval)

@@ -49,7 +49,7 @@ def sample(
         return _sample_each(model, model._dataset(where), n, generator, number)
     conditions = dict(where or {})
     rows = counted(1 if n is None else n)
-    cond = _given_row(model, conditions)
+    cond = given_row(model, conditions)
     limits = model.codec.limits({k: v for k, v in conditions.items() if k not in model.codec.given})
     parts = []
     for start, count in _pieces(model, rows):
@@ -73,6 +73,30 @@ def given_rows(model: Model, table: Dataset) -> Batch | None:
     if missing:
         raise _given_missing(missing)
     return _given_codec(model).encode(table.select(list(model.codec.given))).batch()
+
+
+def given_row(model: Model, conditions: Mapping[str, Any]) -> Batch | None:
+    """The given fields as one row, from conditions that must each name one value; None if the model has none.
+
+    Raises:
+        InputError: nothing for a given field, or more than one value.
+    """
+    if not model.codec.given:
+        return None
+    missing = [name for name in model.codec.given if name not in conditions]
+    if missing:
+        raise _given_missing(missing)
+    codec = _given_codec(model)
+    row, rest = split_limits(codec.event, codec.limits({name: conditions[name] for name in model.codec.given}))
+    if rest:
+        fields = [name for name in model.codec.given if any(limit.column in codec.columns_of(name) for limit in rest)]
+        raise InputError(
+            "A given field needs one value.",
+            f"where, {', '.join(fields)}",
+            "a set or a range",
+            "name one value for each",
+        )
+    return row
 
 
 def generator_of(seed: int | None) -> tuple[torch.Generator, int]:
@@ -136,26 +160,6 @@ def _completed(model: Model, table: Dataset, known: list[str], cond: Batch | Non
 
 def _given_codec(model: Model) -> TableCodec:
     return TableCodec(model.schema, model.codec.given, ())
-
-
-def _given_row(model: Model, conditions: Mapping[str, Any]) -> Batch | None:
-    """The given fields as one row, from conditions that must each name one value."""
-    if not model.codec.given:
-        return None
-    missing = [name for name in model.codec.given if name not in conditions]
-    if missing:
-        raise _given_missing(missing)
-    codec = _given_codec(model)
-    row, rest = split_limits(codec.event, codec.limits({name: conditions[name] for name in model.codec.given}))
-    if rest:
-        fields = [name for name in model.codec.given if any(limit.column in codec.columns_of(name) for limit in rest)]
-        raise InputError(
-            "A given field needs one value.",
-            f"where, {', '.join(fields)}",
-            "a set or a range",
-            "name one value for each",
-        )
-    return row
 
 
 def _joined(parts: list[Dataset]) -> Dataset:

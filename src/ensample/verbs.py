@@ -70,6 +70,8 @@ def capabilities(distribution: type[Distribution], guarantees: Mapping[str, Guar
         not issubclass(distribution, ArrayDistribution) or issubclass(distribution, Flattened)
     ):
         out["impute"] = "estimate"  # by `infer.proposal`
+    if issubclass(distribution, ArrayDistribution) and "impute" in out:  # pictures have holes where one says so
+        out["edit"] = out.pop("impute")
     if issubclass(distribution, Intervals):
         out["log_prob_interval"] = "estimate"
     if _encodes(distribution):

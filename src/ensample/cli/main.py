@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from ensample import __version__
-from ensample.cli import compare, fit, impute, report, sample, score, show
+from ensample.cli import compare, fit, impute, pictures, report, sample, score, show
 from ensample.cli.console import Answer, Console, to_json
 from ensample.cli.options import COMMON
 from ensample.errors import EnsampleError
@@ -52,6 +52,18 @@ VERBS: dict[str, Verb] = {
     ),
     "impute": Verb(
         impute.add, impute.run, "fill holes", "ensample impute adult.ens holes.csv --how draw --m 5 --save filled.csv"
+    ),
+    "edit": Verb(
+        pictures.add_edit,
+        pictures.run_edit,
+        "fill, enlarge, colour, sharpen or vary pictures",
+        "ensample edit faces.ens torn.png --mask holes.png --save whole.png",
+    ),
+    "morph": Verb(
+        pictures.add_morph,
+        pictures.run_morph,
+        "go from one record to another through a latent space",
+        "ensample morph faces.ens anna.png bob.png --steps 40 --save morph.gif",
     ),
     "report": Verb(
         report.add,

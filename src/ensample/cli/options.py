@@ -25,7 +25,10 @@ def add_source(parser: argparse.ArgumentParser, name: str = "data", words: str =
     parser.add_argument(name, metavar=name.upper(), help=f"{words}: {SOURCES}", **more)  # type: ignore[arg-type]
 
 
-SOURCES = "a file (.csv .tsv .jsonl .parquet .arrow .npz, also .gz .xz .zst), a database URL, or sample:NAME"
+SOURCES = (
+    "a file (.csv .tsv .jsonl .parquet .arrow .npz, also .gz .xz .zst), a folder of pictures, a database URL, "
+    "or sample:NAME"
+)
 
 
 def add_reading(parser: argparse.ArgumentParser, kinds: bool = True) -> None:
@@ -38,6 +41,9 @@ def add_reading(parser: argparse.ArgumentParser, kinds: bool = True) -> None:
     group.add_argument("--missing", action="append", metavar="WORDS", help="what means a missing value, with commas")
     group.add_argument("--encoding", metavar="NAME", help="of a CSV or TSV file (utf-8)")
     group.add_argument("--delimiter", metavar="CHAR", help="of a CSV file (default: told from its line of names)")
+    group.add_argument("--size", metavar="N", help="of pictures: bring all to N x N pixels, or HEIGHTxWIDTH")
+    group.add_argument("--fit", choices=("crop", "pad", "stretch"), help="how pictures come to that size (crop)")
+    group.add_argument("--mode", choices=("L", "RGB", "RGBA"), help="of pictures: grey, colours, or these with a mask")
 
 
 def read(source: str, args: argparse.Namespace, console: Console) -> Dataset:
@@ -46,6 +52,7 @@ def read(source: str, args: argparse.Namespace, console: Console) -> Dataset:
     from ensample.data.readers import read as read_records
 
     wishes: dict[str, Any] = {"missing": names(args.missing), "encoding": args.encoding, "delimiter": args.delimiter}
+    wishes |= {"size": _size(args.size), "fit": args.fit, "mode": args.mode}
     wishes = {name: wish for name, wish in wishes.items() if wish is not None}
     if hasattr(args, "kind"):
         data = ensample.read(source, kinds=pairs(args.kind, "--kind", "zip=category") or None, **wishes)
@@ -54,6 +61,16 @@ def read(source: str, args: argparse.Namespace, console: Console) -> Dataset:
     for note in data.notes:
         console.note(f"{source}: {note}")
     return data
+
+
+def _size(text: str | None) -> int | tuple[int, int] | None:
+    """`--size 32` or `--size 32x48`, height first; raises InputError for anything else."""
+    if text is None:
+        return None
+    sides = text.lower().split("x")
+    if len(sides) > 2 or not all(side.isdigit() for side in sides):
+        raise InputError("--size is a number of pixels, or two.", f"--size {text}", repr(text), "say 32 or 32x48")
+    return int(sides[0]) if len(sides) == 1 else (int(sides[0]), int(sides[1]))
 
 
 def add_learning(parser: argparse.ArgumentParser, budget: str) -> None:

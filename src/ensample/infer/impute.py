@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -11,7 +12,9 @@ from torch import Generator, Tensor
 from ensample.errors import InputError
 from ensample.events import Batch, Continuous, Limit, Mixed, Ragged, concatenate
 from ensample.families.base import Distribution, Expects, Lengthens
+from ensample.families.compose.flat import Flattened
 from ensample.infer.condition import propose
+from ensample.infer.proposal import completing
 
 PARTICLES = 64
 """Proposals a row of the weighted route (sampling importance resampling)."""
@@ -45,6 +48,9 @@ def fill(
     Raises:
         InputError: some rows cannot be completed by this family at all (it says which).
     """
+    if isinstance(distribution, Flattened):
+        row = distribution.rows(batch)
+        return distribution.arrays_of(fill(completing(distribution.row), row, limits, generator, numbers))
     batch = _lengthened(distribution, batch, generator)
     numbers = torch.arange(len(batch)) if numbers is None else numbers
     exact = distribution.sees_evidence
@@ -62,8 +68,8 @@ def _lengthened(distribution: Distribution, batch: Batch, generator: Generator) 
 
 
 def _steps(batch: Batch) -> int:
-    """Steps of the longest record of a ragged batch; a record of a table is one step."""
-    return 1 if batch.lengths is None else max(1, batch.cells.shape[1])
+    """Steps of the longest record of a ragged batch, pixels of a picture; a record of a table is one step."""
+    return max(1, math.prod(batch.cells.shape[1:-1])) if batch.lengths is None else max(1, batch.cells.shape[1])
 
 
 def _by_rejection(

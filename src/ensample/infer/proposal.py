@@ -14,7 +14,7 @@ from torch import Generator, Tensor
 
 from ensample.budget import Budget, Clock
 from ensample.events import Batch, Limit
-from ensample.families.base import Distribution, Draws, Scores
+from ensample.families.base import ArrayDistribution, Distribution, Draws, Scores
 from ensample.families.mixture.family import Mixture
 from ensample.families.mixture.model import MixtureDistribution
 from ensample.infer.likelihood import cell_log_prob, inside_cells
@@ -85,7 +85,7 @@ class Proposed(Distribution):
 
 def completing(distribution: Distribution) -> Distribution:
     """What completes records: the distribution itself, or a `Proposed` if it has a likelihood but no `draw`."""
-    if isinstance(distribution, Draws) or not isinstance(distribution, Scores):
+    if isinstance(distribution, Draws | ArrayDistribution) or not isinstance(distribution, Scores):
         return distribution
     return Proposed(distribution)
 

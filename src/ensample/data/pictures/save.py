@@ -26,8 +26,8 @@ FRAME = 100
 """Milliseconds that a frame of a film is shown."""
 
 
-def save_sheet(data: Dataset, path: Path) -> None:
-    """All pictures on one contact sheet, as PNG, JPEG or WebP."""
+def save_sheet(data: Dataset, path: Path, columns: int | None = None) -> None:
+    """All pictures on one contact sheet, so many in a row (None: about a square), as PNG, JPEG or WebP."""
     from ensample.storage import write_atomically
 
     name = picture_column(data, path)
@@ -38,7 +38,7 @@ def save_sheet(data: Dataset, path: Path) -> None:
         fix = "choose fewer, for example data.head(100), or save to a folder (a path without suffix)"
         raise InputError("A contact sheet has a size that can be seen.", str(path), f"{len(data):,} pictures", fix)
     form, options = _SHEETS[path.suffix.lower()]
-    packed = encoded(sheet(pixels), form, **options)
+    packed = encoded(sheet(pixels, columns), form, **options)
     write_atomically(path, lambda temporary: temporary.write_bytes(packed))
 
 
