@@ -15,6 +15,7 @@ from ensample.families.flow.family import Flow
 from ensample.families.gan.family import Gan
 from ensample.families.images.autoregressive import ImageAutoregressive
 from ensample.families.images.field import ImageField
+from ensample.families.images.vae import ImageVae
 from ensample.families.independent import Independent
 from ensample.families.markov.family import Markov
 from ensample.families.mixture.family import Mixture
@@ -50,6 +51,7 @@ TABLE: dict[str, type[Family]] = {
         Flat,
         ImageField,
         ImageAutoregressive,
+        ImageVae,
     )
 }
 """Every family by its public name."""
@@ -71,6 +73,7 @@ __all__ = [
     "Gan",
     "ImageAutoregressive",
     "ImageField",
+    "ImageVae",
     "Independent",
     "Kernels",
     "Latent",

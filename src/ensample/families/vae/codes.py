@@ -75,7 +75,12 @@ class Codes(Latents):
         return self._looked_up(chosen), log_p - picked
 
     def learn(
-        self, features: Tensor, context: Tensor, score: Callable[[Tensor], Tensor], generator: Generator
+        self,
+        features: Tensor,
+        context: Tensor,
+        score: Callable[[Tensor], Tensor],
+        generator: Generator,
+        share: float = 1.0,
     ) -> tuple[Tensor, Tensor]:
         """Nats of the record and of its nearest codes; beside them the pull between encoder and codebook."""
         places = self._places(features)
@@ -84,7 +89,7 @@ class Codes(Latents):
         flat = places.flatten(1)
         straight = flat + (book - flat).detach()
         pull = (book - flat.detach()).square().sum(1) + COMMITMENT * (flat - book.detach()).square().sum(1)
-        return -score(straight[None])[0] - self._log_prior(codes[None], context)[0], pull
+        return -score(straight[None])[0] - share * self._log_prior(codes[None], context)[0], pull
 
     def sample(self, points: Tensor, context: Tensor) -> Tensor:
         """Codes of the prior, looked up."""

@@ -155,9 +155,9 @@ class Vae(Training):
 def _gaussian(family: Vae, features: int, context: int, generator: Generator) -> Latents:
     prior = posterior = None
     if family.prior == "flow":
-        prior = _flow(PRIOR, family, context, generator)
+        prior = latent_flow(PRIOR, family.dims, family.width, context, generator)
     if family.posterior == "flow":
-        posterior = _flow(POSTERIOR, family, features, generator)
+        posterior = latent_flow(POSTERIOR, family.dims, family.width, features, generator)
     return Gaussian(
         family.dims,
         features,
@@ -169,12 +169,13 @@ def _gaussian(family: Vae, features: int, context: int, generator: Generator) ->
     )
 
 
-def _flow(options: Flow, family: Vae, context: int, generator: Generator) -> Composed:
+def latent_flow(options: Flow, dims: int, width: int, context: int, generator: Generator) -> Composed:
+    """A flow of `dims` numbers of a latent space, with half the hidden units of the networks around it."""
     names = {field.name for field in fields(Plan)} & {field.name for field in fields(options)}
     values = {name: getattr(options, name) for name in names if name != "margins"}
     values |= {"margins": 0} if "margins" in names else {}  # z has no quantiles to start from
-    values["width"] = max(1, family.width // 2)
-    return compose(Plan(family.dims, context, **values), generator)
+    values["width"] = max(1, width // 2)
+    return compose(Plan(dims, context, **values), generator)
 
 
 def _codes(family: Vae, features: int, context: int, generator: Generator) -> Latents:

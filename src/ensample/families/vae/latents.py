@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Generator, Tensor, nn
@@ -16,23 +16,33 @@ from ensample.nets.mlp import Affine
 NARROWEST, WIDEST = -8.0, 3.0
 """Bounds of the log scale of a Gaussian in the latent space."""
 
+NARROW = -2.0
+"""Log scale that `inform` starts posteriors at."""
+
 
 class Latents(nn.Module):
     """Prior, posterior and how they are learned. Abstract.
 
-    Shapes: `features` [rows, width] from the encoder, `context` [rows, width] of the given fields, `points`
-    [times, rows or 1, dims] in (0, 1), what the decoder sees z [times, rows, width].
+    Shapes: `features` from the encoder, [rows, width] if nothing else is said, `context` [rows, width] of the given
+    fields, `points` [times, rows or 1, dims] in (0, 1), what the decoder sees z [times, rows, width].
     """
 
+    integrated: ClassVar[bool] = True
+    """Whether likelihoods are integrals over places; otherwise they count one place of each record, a bound."""
     prior_share: ClassVar[float]
     """Share of the points behind an estimate that come from the prior, wherever the encoder looks."""
     width: int
     dims: int
     """Numbers in (0, 1) that one draw takes, and coordinates of the latent space that users see."""
 
+    @torch.no_grad()
+    def begin(self, features: Any, generator: Generator) -> None:
+        """Set first weights from what the encoder makes of some records; most have nothing to set."""
+        return None
+
     @abstractmethod
     def propose(
-        self, features: Tensor, context: Tensor, points: Tensor, free: Tensor | None = None
+        self, features: Any, context: Tensor, points: Tensor, free: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """Points of the posterior as z, and `log p(z | context) - log q(z | features)`, [times, rows].
 
@@ -42,16 +52,24 @@ class Latents(nn.Module):
 
     @abstractmethod
     def learn(
-        self, features: Tensor, context: Tensor, score: Callable[[Tensor], Tensor], generator: Generator
+        self,
+        features: Any,
+        context: Tensor,
+        score: Callable[[Tensor], Tensor],
+        generator: Generator,
+        share: float = 1.0,
     ) -> tuple[Tensor, Tensor]:
-        """Bound of -log p(x | context) and what is paid beside it, nats [rows] each; `score` gives log p(x | z)."""
+        """Bound of -log p(x | context) and what is paid beside it, nats [rows] each; `score` gives log p(x | z).
+
+        With a `share` below 1 only so much of the divergence between posterior and prior counts.
+        """
 
     @abstractmethod
     def sample(self, points: Tensor, context: Tensor) -> Tensor:
         """Points of the prior: z [rows, width] of points [rows, dims] in (0, 1)."""
 
     @abstractmethod
-    def encode(self, features: Tensor, context: Tensor) -> Tensor:
+    def encode(self, features: Any, context: Tensor) -> Tensor:
         """The place [rows, dims] of the middle of each posterior; standard normal under the prior."""
 
     def decode(self, places: Tensor, context: Tensor) -> Tensor:
@@ -72,6 +90,7 @@ class Gaussian(Latents):
         beta: weight of the divergence (Higgins et al. 2017).
         prior: a flow from z to a standard normal, context [context, rows]; None is a Gaussian.
         posterior: a flow from the posterior's noise to z, context [features, rows]; None is a Gaussian.
+        shaped: whether the features are means and log scales already.
     """
 
     prior_share = 0.125
@@ -86,14 +105,16 @@ class Gaussian(Latents):
         beta: float,
         prior: Composed | None = None,
         posterior: Composed | None = None,
+        shaped: bool = False,
     ) -> None:
         super().__init__()
         self.dims = self.width = dims
         self.samples, self.beta, self.prior, self.posterior = samples, beta, prior, posterior
-        self.shape = Affine(features, 2 * dims)
+        self.shape = nn.Identity() if shaped else Affine(features, 2 * dims)
         self.given = Affine(context, 2 * dims, bias=False) if context and prior is None else None
         with torch.no_grad():
-            self.shape.weight.mul_(0.1)
+            for weight in self.shape.parameters():
+                weight.mul_(0.1)
             if self.given is not None:
                 self.given.weight.mul_(0.1)
 
@@ -111,12 +132,17 @@ class Gaussian(Latents):
         return z, log_p - torch.logaddexp(log_q + math.log1p(-share), log_p + math.log(share))
 
     def learn(
-        self, features: Tensor, context: Tensor, score: Callable[[Tensor], Tensor], generator: Generator
+        self,
+        features: Tensor,
+        context: Tensor,
+        score: Callable[[Tensor], Tensor],
+        generator: Generator,
+        share: float = 1.0,
     ) -> tuple[Tensor, Tensor]:
         """The bound; nothing beside it."""
         noise = torch.randn(self.samples, len(features), self.dims, generator=generator)
         z, log_q = self._posterior(features, noise)
-        weight = score(z) + self.beta * (self.log_prior(z, context) - log_q)
+        weight = score(z) + share * self.beta * (self.log_prior(z, context) - log_q)
         return math.log(self.samples) - torch.logsumexp(weight, 0), torch.zeros(())
 
     def sample(self, points: Tensor, context: Tensor) -> Tensor:
@@ -171,6 +197,18 @@ class Gaussian(Latents):
             return _log_normal(base).sum(-1) + log_det
         mean, log_scale = self._given(context)
         return (_log_normal((z - mean) * torch.exp(-log_scale)) - log_scale).sum(-1)
+
+
+def inform(layer: nn.Module, dims: int) -> None:
+    """Start a layer of `dims` means, then log scales: means that tell records apart, and narrow posteriors.
+
+    Then the decoder has something to read from the first step on, before the divergence closes the posterior
+    (collapse: Bowman et al. 2016). The layer's weights are small when it comes here.
+    """
+    assert isinstance(layer, nn.Linear | nn.Conv2d) and layer.bias is not None
+    with torch.no_grad():
+        layer.weight[:dims].mul_(10.0)
+        layer.bias[dims:].fill_(NARROW)
 
 
 Map = Callable[[Tensor, Tensor | None, Tensor], tuple[Tensor, Tensor]]

@@ -95,7 +95,7 @@ class VaeDistribution(nn.Module, Distribution):
         from scipy.special import stdtrit
 
         times = float(stdtrit(SETS - 1, 0.5 + level / 2))
-        parts = [_interval(weights, times) for weights in self._weights(batch)]
+        parts = [interval(weights, times) for weights in self._weights(batch)]
         return torch.cat(parts)[: len(batch)] if parts else torch.zeros(0, 2, dtype=torch.float64)
 
     @torch.no_grad()
@@ -199,7 +199,7 @@ class VaeDistribution(nn.Module, Distribution):
         return given_flat(self.given, Batch(torch.zeros(rows, 0), torch.zeros(rows, 0), cond))
 
 
-def _interval(weights: Tensor, times: float) -> Tensor:
+def interval(weights: Tensor, times: float) -> Tensor:
     """Ends [rows, 2] of the log mean of weights [points, rows] from the spread of the means of its sets."""
     middle = torch.logsumexp(weights, 0) - math.log(len(weights))
     if len(weights) % SETS:  # all codes: nothing is random
