@@ -15,6 +15,7 @@ from ensample.families.flow.family import Flow
 from ensample.families.gan.family import Gan
 from ensample.families.images.autoregressive import ImageAutoregressive
 from ensample.families.images.field import ImageField
+from ensample.families.images.gan import ImageGan
 from ensample.families.images.vae import ImageVae
 from ensample.families.independent import Independent
 from ensample.families.markov.family import Markov
@@ -50,6 +51,7 @@ TABLE: dict[str, type[Family]] = {
         Latent,
         Flat,
         ImageField,
+        ImageGan,
         ImageAutoregressive,
         ImageVae,
     )
@@ -73,6 +75,7 @@ __all__ = [
     "Gan",
     "ImageAutoregressive",
     "ImageField",
+    "ImageGan",
     "ImageVae",
     "Independent",
     "Kernels",

@@ -1,0 +1,135 @@
+"""MADE over the pixels of a picture: a masked autoencoder, dense in all pixels before."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ensample.nets.images.pixels import PixelTrunk, Scan
+
+
+class PixelMade(PixelTrunk):
+    """Masked autoencoder for distribution estimation (Germain, Gregor, Murray and Larochelle 2015) in raster order.
+
+    Hidden unit k has a degree m_k, ascending: it sees the pixels before number m_k. `h_1 = relu(W x)`, `h_(l+1) = h_l +
+    relu(W_l h_l)`, and pixel p has the parameters `V h + D x`, of units of degree p or less and of the pixels before p.
+    All layers have the same degrees: with degrees of their own, the sums would leak later pixels.
+
+    Weights lie flat: orthogonal steps of masked matrices would be spent on what the mask hides.
+
+    Arguments:
+        inputs, outputs, size: as of `PixelTrunk`.
+        given: width of the given fields, which shift every hidden layer.
+        width: hidden units of each layer.
+        layers: hidden layers, at least 1.
+        dropout: share of hidden units left out in training.
+
+    Example:
+        >>> PixelMade(1, 2, (2, 2), 0, width=6, layers=2).degree.tolist()
+        [1, 1, 2, 2, 3, 3]
+    """
+
+    degree: Tensor
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        size: tuple[int, int],
+        given: int,
+        *,
+        width: int,
+        layers: int,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__(inputs, outputs, size)
+        pixels = self.pixels
+        degree = 1 + torch.arange(width) * max(1, pixels - 1) // width
+        self.register_buffer("degree", degree, persistent=False)
+        pixel = torch.arange(pixels)
+        read, write = pixel.repeat_interleave(inputs), pixel.repeat_interleave(outputs)
+        self.read = Masked(read < degree[:, None])
+        self.hidden = nn.ModuleList(Masked(degree <= degree[:, None]) for _ in range(layers - 1))
+        self.write = Masked(degree <= write[:, None], 0.3)
+        self.direct = Masked(read < write[:, None], 0.1)
+        self.bias = nn.ParameterList(torch.zeros(width) for _ in range(layers))
+        self.given = nn.ParameterList(torch.randn(width * given) * 0.1 for _ in range(layers))
+        self.drop = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, cond: Tensor) -> Tensor:
+        """Parameters [rows, pixels, outputs] of pictures [rows, inputs, height, width]."""
+        flat = x.flatten(2).transpose(1, 2).flatten(1)
+        h = self.drop(F.relu(self.read(flat) + self._shift(0, cond)))
+        for i, layer in enumerate(self.hidden):
+            h = h + self.drop(F.relu(layer(h) + self._shift(i + 1, cond)))
+        out: Tensor = self.write(h) + self.direct(flat)
+        return out.view(len(x), self.pixels, self.outputs)
+
+    def scan(self, cond: Tensor) -> Scan:
+        """Each hidden unit is computed once, as soon as the pixels that it sees are there."""
+        return MadeScan(self, cond)
+
+    def _shift(self, layer: int, cond: Tensor) -> Tensor:
+        """[rows, width]."""
+        weight = self.given[layer].view(len(self.bias[layer]), -1)
+        return F.linear(cond, weight, self.bias[layer])
+
+
+class Masked(nn.Module):
+    """A matrix whose weights count only where a mask is set; deviation `scale / sqrt(inputs that a row sees)`.
+
+    Arguments:
+        mask: bool [outputs, inputs].
+        scale: of the first weights.
+    """
+
+    mask: Tensor
+
+    def __init__(self, mask: Tensor, scale: float = 1.0) -> None:
+        super().__init__()
+        self.register_buffer("mask", mask.to(torch.float32), persistent=False)
+        seen = mask.sum(1, keepdim=True).clamp(min=1)
+        self.flat = nn.Parameter((torch.randn(mask.shape) * scale * torch.sqrt(1.0 / seen)).flatten())
+
+    def weight(self) -> Tensor:
+        """[outputs, inputs], 0 where masked."""
+        return self.flat.view_as(self.mask) * self.mask
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[rows, inputs] to [rows, outputs]."""
+        return F.linear(x, self.weight())
+
+
+class MadeScan(Scan):
+    """Units in the order of their degrees, each from what is there already."""
+
+    def __init__(self, net: PixelMade, cond: Tensor) -> None:
+        self.net, self.at, rows = net, 0, len(cond)
+        self.read, self.write, self.direct = net.read.weight(), net.write.weight(), net.direct.weight()
+        self.hidden = [layer.weight() for layer in net.hidden if isinstance(layer, Masked)]
+        self.shifts = [net._shift(layer, cond) for layer in range(len(net.bias))]
+        self.x = torch.zeros(rows, self.read.shape[1])
+        self.units = [torch.zeros(rows, len(self.read)) for _ in net.bias]
+        self.known = torch.searchsorted(net.degree, torch.arange(net.pixels), right=True).tolist()
+
+    def next(self) -> Tensor:
+        """The units that the last pixel completes, then the pixel's parameters."""
+        p, until = self.at, self.known[self.at]
+        first, seen = self.known[p - 1] if p else 0, p * self.net.inputs
+        new = slice(first, until)
+        if until > first:
+            units = self.shifts[0][:, new] + F.linear(self.x[:, :seen], self.read[new, :seen])
+            self.units[0][:, new] = F.relu(units)
+            for i, weight in enumerate(self.hidden):
+                below = self.units[i]
+                more = self.shifts[i + 1][:, new] + F.linear(below[:, :until], weight[new, :until])
+                self.units[i + 1][:, new] = below[:, new] + F.relu(more)
+        rows = slice(p * self.net.outputs, (p + 1) * self.net.outputs)
+        top = F.linear(self.units[-1][:, :until], self.write[rows, :until])
+        return top + F.linear(self.x[:, :seen], self.direct[rows, :seen])
+
+    def tell(self, x: Tensor) -> None:
+        """Keep the pixel."""
+        self.x[:, self.at * self.net.inputs : (self.at + 1) * self.net.inputs] = x
+        self.at += 1
