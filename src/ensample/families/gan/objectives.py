@@ -23,13 +23,15 @@ Penalty = Callable[[Score, Tensor, Tensor, Generator], Tensor]
 class Objective:
     """Losses of both players as functions of (critic of real rows, critic of made rows), and the usual penalty.
 
-    `level`: whether a constant added to the critic changes anything.
+    `level`: whether a constant added to the critic changes anything. `paired`: whether the generator's loss looks at
+    real rows too.
     """
 
     critic: Loss
     generator: Loss
     penalty: str
     level: bool = True
+    paired: bool = False
 
 
 def log_odds(real: Tensor, made: Tensor) -> Tensor:
@@ -86,7 +88,9 @@ OBJECTIVES = {
     "non-saturating": Objective(log_odds, non_saturating, "zero-centred"),
     "wasserstein": Objective(difference, lowest, "interpolated", level=False),
     "hinge": Objective(hinge, lowest, "zero-centred"),
-    "relativistic": Objective(relativistic, lambda real, made: relativistic(made, real), "zero-centred", level=False),
+    "relativistic": Objective(
+        relativistic, lambda real, made: relativistic(made, real), "zero-centred", level=False, paired=True
+    ),
     "likelihood": Objective(log_odds, likelihood, "zero-centred"),
 }
 """Objectives by name."""
@@ -95,8 +99,13 @@ OBJECTIVES = {
 def slope(score: Score, rows: Tensor) -> Tensor:
     """Squared norm of the critic's gradient at each row, [rows]; itself differentiable by the critic's weights."""
     rows = rows.detach().requires_grad_(True)
-    (gradient,) = torch.autograd.grad(score(rows).sum(), rows, create_graph=True)
-    return gradient.square().sum(1)
+    return slope_of(score(rows), rows)
+
+
+def slope_of(scores: Tensor, rows: Tensor) -> Tensor:
+    """The same from scores [rows] that are already there, of rows (vectors or pictures) that take a gradient."""
+    (gradient,) = torch.autograd.grad(scores.sum(), rows, create_graph=True)
+    return gradient.square().flatten(1).sum(1)
 
 
 def zero_centred(score: Score, real: Tensor, made: Tensor, generator: Generator) -> Tensor:
@@ -106,7 +115,7 @@ def zero_centred(score: Score, real: Tensor, made: Tensor, generator: Generator)
 
 def interpolated(score: Score, real: Tensor, made: Tensor, generator: Generator) -> Tensor:
     """`E (|C'| - 1)^2` at uniform places between a real and a made row (Gulrajani et al. 2017), a scalar."""
-    share = torch.rand(len(real), 1, generator=generator)
+    share = torch.rand(len(real), *(1,) * (real.dim() - 1), generator=generator)
     norm = (slope(score, torch.lerp(made, real, share)) + 1e-12).sqrt()
     return (norm - 1).square().mean()
 
