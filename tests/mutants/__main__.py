@@ -54,10 +54,11 @@ def survives(mutant: Mutant) -> bool:
 def main(words: Sequence[str]) -> int:
     """Run the mutants that match all words."""
     chosen = [m for m in gather() if all(word in f"{m.file} {m.old}" for word in words)]
+    outcome = []
     with ThreadPoolExecutor(2) as pool:
-        outcome = list(pool.map(survives, chosen))
-    for mutant, alive in zip(chosen, outcome, strict=True):
-        print(f"{'SURVIVES' if alive else 'killed  '} {mutant.file}: {mutant.old}  ->  {mutant.new}")
+        for mutant, alive in zip(chosen, pool.map(survives, chosen), strict=True):
+            outcome.append(alive)
+            print(f"{'SURVIVES' if alive else 'killed  '} {mutant.file}: {mutant.old}  ->  {mutant.new}", flush=True)
     print(json.dumps({"mutants": len(chosen), "killed": outcome.count(False), "survive": outcome.count(True)}))
     return int(any(outcome))
 
