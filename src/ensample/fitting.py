@@ -17,7 +17,7 @@ from ensample.errors import CapabilityError, InputError
 from ensample.events import Array, Mixed, Ragged
 from ensample.families import TABLE, Flat, Independent
 from ensample.families.base import Family, LearnsArrays, refusal
-from ensample.families.options import from_plain, to_plain
+from ensample.families.options import build, from_plain, to_plain
 from ensample.kinds import guess, schema_from_plain
 from ensample.kinds.codecs import Codec, codec_of
 from ensample.model import Model
@@ -160,24 +160,40 @@ def resume(out: str | Path, data: Any = None, *, progress: Callable[[Progress], 
     )
 
 
-def as_family(family: str | Family | None, event: Mixed | Ragged | Array | None = None) -> Family:
+def as_family(
+    family: str | Family | None, event: Mixed | Ragged | Array | None = None, settings: Mapping[str, str] | None = None
+) -> Family:
     """A family object from its public name; strings go no further than this.
 
     For pictures a name means the family made for them ("field" is `image-field`), or, if there is none, that of tables
     over a row of pixels (`Flat`).
 
+    Arguments:
+        family: a name, an object, which stays as it is, or None for the default.
+        event: what is to be learned, if it is known.
+        settings: options of a family that is named, as text.
+
     Raises:
-        InputError: there is no such family; the message lists those there are.
+        InputError: there is no such family or option; the message lists those there are.
     """
-    if family is None or isinstance(family, str):
-        name = family or DEFAULT_FAMILY
-        if name not in TABLE:
-            raise InputError("A family must be known.", "family", repr(name), f"choose one of {', '.join(TABLE)}")
-        found = TABLE[name]()
-        if event is None or isinstance(event, Mixed | Ragged) or isinstance(found, LearnsArrays):
-            return found
-        return TABLE[PICTURES + name]() if PICTURES + name in TABLE else Flat(found)
-    return family
+    if family is not None and not isinstance(family, str):
+        return family
+    name = family or DEFAULT_FAMILY
+    if name not in TABLE:
+        raise InputError("A family must be known.", "family", repr(name), f"choose one of {', '.join(TABLE)}")
+    of_rows = event is None or isinstance(event, Mixed | Ragged)
+    if not of_rows and PICTURES + name in TABLE:
+        name = PICTURES + name
+    made = build(TABLE[name], settings or {})
+    return made if of_rows or isinstance(made, LearnsArrays) else Flat(made)
+
+
+def event_of(
+    data: Dataset, model: Sequence[str] | None = None, given: Sequence[str] | str | None = None
+) -> Mixed | Ragged | Array:
+    """What one record of these fields looks like to a family; `data` has its schema."""
+    assert data.schema is not None
+    return codec_of(data.schema, *_chosen(data.schema, model, given)).event
 
 
 def default_for(event: Mixed | Ragged | Array) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ensample.cli.console import Answer, Console, duration
 from ensample.cli.options import add_learning, add_reading, add_source, names, pairs, read
@@ -51,17 +51,24 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, console: Console) -> Answer:
     """Fit and save."""
     import ensample
+    from ensample.families.options import build
+    from ensample.fitting import event_of
 
     settings = pairs(args.set, "--set", "components=16")
     start = None if args.start is None else ensample.load(args.start)
-    family = chosen(args.family, settings) if start is None or args.family else changed(start.family, settings)
+    check_name(args.family, settings, start)
     data = read(args.data, args, console)
     console.note(f"read {len(data):,} rows, {len(data.names)} fields from {args.data}")
+    learned, given = names(args.model), names(args.given)
+    if args.family is not None:
+        family: Family | None = chosen(args.family, event_of(data, learned, given), settings)
+    else:
+        family = None if start is None else build(type(start.family), settings, start.family)
     model = ensample.fit(
         data,
         family,
-        model=names(args.model),
-        given=names(args.given),
+        model=learned,
+        given=given,
         budget=args.budget,
         seed=args.seed,
         out=args.out,
@@ -94,18 +101,29 @@ def run_resume(args: argparse.Namespace, console: Console) -> Answer:
     return saved(model, args.save or args.run / "model.ens")
 
 
-def chosen(name: str | None, settings: dict[str, str]) -> Family | None:
-    """The family to fit; None leaves the choice to `ensample.fit`.
+def check_name(name: str | None, settings: dict[str, str], start: Model | None) -> None:
+    """Say what is wrong with `--family` and `--set` before the data is read.
 
     Raises:
-        InputError: no such family, or no such option.
+        InputError: no such family, or options of none.
+    """
+    from ensample.fitting import as_family
+
+    as_family(name)
+    if name is None and start is None and settings:
+        raise InputError("--set needs a family.", "--set", "no --family", "add --family NAME")
+
+
+def chosen(name: str, event: Any, settings: dict[str, str]) -> Family:
+    """The family of this name for what is to be learned.
+
+    Raises:
+        InputError: no such option.
         CapabilityError: the family cannot be saved, so that nothing would be left of the fit.
     """
-    if name is None:
-        if settings:
-            raise InputError("--set needs a family.", "--set", "no --family", "add --family NAME")
-        return None
-    family = named(name, settings)
+    from ensample.fitting import as_family
+
+    family = as_family(name, event, settings)
     if not family.distribution.storable:
         raise CapabilityError(
             "A fit on the command line ends in a model file, and a model file never holds training rows.",
@@ -114,27 +132,6 @@ def chosen(name: str | None, settings: dict[str, str]) -> Family | None:
             f"choose another family, or use it where nothing is saved: ensample compare --families {name}",
         )
     return family
-
-
-def changed(family: Family, settings: dict[str, str]) -> Family:
-    """The family of a model to go on from, with other options."""
-    from ensample.families.options import build
-
-    return build(type(family), settings, family)
-
-
-def named(name: str, settings: dict[str, str]) -> Family:
-    """A family object from its public name and its options as text.
-
-    Raises:
-        InputError: no such family, or no such option.
-    """
-    from ensample.families import TABLE
-    from ensample.families.options import build
-    from ensample.fitting import as_family
-
-    as_family(name)
-    return build(TABLE[name], settings)
 
 
 def default_name(source: str, out: Path | None) -> Path:

@@ -47,10 +47,10 @@ def families() -> Answer:
 def family(name: str) -> Answer:
     """One family: what it is, what it can do, its options."""
     from ensample.capabilities import table
-    from ensample.cli.fit import named
     from ensample.families.options import describe, options
+    from ensample.fitting import as_family
 
-    kind = type(named(name, {}))
+    kind = type(as_family(name))
     can = table()[name]
     rows = [(f"  {o.name}={o.text}", o.wanted, o.help) for o in options(kind) if o.settable]
     text = [f"{name}: {describe(kind)}", "", "can", *(f"  {verb}: {sort}" for verb, sort in can.items())]

@@ -20,8 +20,7 @@ class Flattened(ArrayDistribution):
 
     def __init__(self, event: Array, row: Distribution) -> None:
         self.event, self.given, self.row = event, row.given, row
-        # of this one; those of the class are of any
-        self.guarantees, self.storable = row.guarantees, row.storable  # type: ignore[misc]
+        self.guarantees = row.guarantees  # type: ignore[misc]  # of this one; those of the class are of any
 
     def rows(self, batch: Batch) -> Batch:
         """Arrays as rows of the table."""
@@ -96,6 +95,8 @@ class Flat:
         """Large pictures, and what its family refuses of rows."""
         if (size := coordinates(event)) > self.most:
             return f"each pixel would be a column, and {size:,} are more than {self.most:,} (option `most`)"
+        if not self.of.distribution.storable:
+            return f"its rows must be learned, and {self.of.name} is made of training rows"
         return self.of.refuses(flattened(event), given)
 
     def fit(self, records: Records, seed: int, run: Run) -> Flattened:
