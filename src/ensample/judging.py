@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,18 +12,18 @@ from ensample.budget import Budget
 from ensample.data.dataset import Dataset
 from ensample.data.schema import Schema
 from ensample.errors import CapabilityError
-from ensample.events import Mixed
+from ensample.events import Array, Mixed, Ragged
 from ensample.families import TABLE
 from ensample.families.base import Family, refusal
-from ensample.fitting import as_family, fit, read
-from ensample.judge.evaluate import judge
-from ensample.judge.leaderboard import MADE, MOST_TEST, MOST_TRAIN, Leaderboard, bounded
-from ensample.judge.leaderboard import compare as compare_models
+from ensample.fitting import PICTURES, as_family, fit, read
+from ensample.judge.images.extractor import Extractor
+from ensample.judge.images.records import picture_of, picture_reference
+from ensample.judge.leaderboard import MOST_TEST, MOST_TRAIN, Leaderboard, bounded, compare_on, sampled_from
 from ensample.judge.reference import Reference
 from ensample.judge.report import Report
 from ensample.judge.report import report as judged_report
 from ensample.kinds import guess
-from ensample.kinds.codec import TableCodec
+from ensample.kinds.codecs import codec_of
 from ensample.kinds.sequence import Sequence as SequenceKind
 from ensample.model import Model
 from ensample.run import Progress
@@ -33,66 +34,82 @@ def compare(
     test: Any,
     families: str | Sequence[str | Family] = "all",
     *,
+    given: str | Sequence[str] | None = None,
     budget: str | float | Budget = "20m",
     seed: int = 0,
     targets: Sequence[str] | None = None,
+    extractor: str | Path | Extractor | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> Leaderboard:
-    """Fit each family to the same rows and say honestly which is best, and whether one copied.
+    """Fit each family to the same records and say honestly which is best, and whether one copied.
+
+    Tables are ranked by a classifier that tries to tell made from real rows, pictures by the Frechet distance of
+    features.
 
     Arguments:
-        train: rows to learn from, anything that `read` takes.
-        test: rows held out, with the same fields.
-        families: "all", one name, or several names and family objects. The floor (independent columns) and the ceiling
-            (the training rows themselves) always stand beside them.
+        train: records to learn from, anything that `read` takes.
+        test: records held out, with the same fields.
+        families: "all", one name, or several names and family objects. The floor (independent columns or pixels) and
+            the ceiling (the training records themselves) always stand beside them.
+        given: fields to condition on; each family makes records for those of the held-out ones.
         budget: for all fits together; judging is not counted.
         seed: of fitting, sampling and judging.
-        targets: fields to predict when usefulness is measured; chosen if None.
+        targets: fields to predict when usefulness is measured (tables); chosen if None.
+        extractor: what makes features of pictures: "own" (a small network trained on half of the training pictures,
+            the default), "pixels", "efficientnet-lite0", a file of weights, or an object.
         progress: called with each `Progress` report.
 
     Raises:
-        InputError: an unknown family, fewer than 20 rows on a side, or other fields in `test`.
+        InputError: an unknown family or extractor, fewer than 20 records on a side, or other fields in `test`.
     """
     learn, held_out = (data if isinstance(data, Dataset) else read(data) for data in (train, test))
     kinds = None if learn.schema is None else {field.name: field.kind.name for field in learn.schema}
-    learn = learn.with_schema(guess(learn, kinds))  # of these rows alone: nothing of the held-out ones is learned
+    learn = learn.with_schema(guess(learn, kinds))  # of these records alone: nothing of the held-out ones is learned
     assert learn.schema is not None
     _check_plain(learn.schema)
+    conditions = (given,) if isinstance(given, str) else tuple(given or ())
+    picture = picture_of(learn.schema, conditions)
+    model = None if picture is None else [picture]
 
     def fitted(data: Dataset, family: Family, share: Budget, number: int) -> Model:
-        return fit(data, family, budget=share, seed=number, progress=progress)
+        return fit(data, family, model=model, given=conditions, budget=share, seed=number, progress=progress)
 
     def told(stage: str, done: float) -> None:
         if progress is not None:
             progress(Progress(stage, done))
 
-    return compare_models(
-        learn,
-        held_out.select(list(learn.names)),
-        _named(families, TableCodec(learn.schema, learn.schema.names).event),
-        fitted,
-        budget=Budget.parse(budget),
-        seed=seed,
-        targets=None if targets is None else tuple(targets),
-        progress=told,
-    )
+    plain = tuple(name for name in learn.names if name not in conditions)
+    codec = codec_of(learn.schema, plain if picture is None else (picture,), conditions)
+    named = _named(families, codec.event, codec.given_event)
+    held_out = held_out.select(list(learn.names))
+    if picture is None:
+        chosen = None if targets is None else tuple(targets)
+        tables = (bounded(learn, MOST_TRAIN, seed), bounded(held_out, MOST_TEST, seed))
+        reference: Any = Reference(*tables, learn.schema, given=conditions, targets=chosen, seed=seed)
+    else:
+        reference = picture_reference(learn, held_out, learn.schema, picture, conditions, extractor, seed)
+    parsed = Budget.parse(budget)
+    return compare_on(reference, learn, named, fitted, budget=parsed, seed=seed, progress=told)
 
 
-def report(model: Model, test: Dataset, train: Dataset | None, seed: int) -> Report:
+def report(
+    model: Model, test: Dataset, train: Dataset | None, seed: int, extractor: str | Path | Extractor | None = None
+) -> Report:
     """Judge one model; see `Model.report`."""
     _check_plain(model.schema)
-    names = [name for name in model.schema.names if name in (*model.codec.model, *model.codec.given)]
-    held_out = bounded(test.select(names), MOST_TEST, seed)
-    learned = None if train is None else bounded(train.select(names), MOST_TRAIN, seed)
-    reference = Reference(learned, held_out, model.schema.select(names), seed=seed)
-    if model.codec.given:  # as many made rows as held-out ones, each under the same given fields
-        conditions = Dataset.from_arrow(held_out.select(list(model.codec.given)))
-        made = model.sample(where=conditions, seed=seed + 1)
+    given = tuple(model.codec.given)
+    picture = picture_of(model.schema, given)
+    if picture is not None:
+        reference: Any = picture_reference(train, test, model.schema, picture, given, extractor, seed)
     else:
-        made = model.sample(MADE, seed=seed + 1)
+        names = [name for name in model.schema.names if name in (*model.codec.model, *given)]
+        held_out = bounded(test.select(names), MOST_TEST, seed)
+        learned = None if train is None else bounded(train.select(names), MOST_TRAIN, seed)
+        reference = Reference(learned, held_out, model.schema.select(names), given=given, seed=seed)
+    made = sampled_from(model, reference, seed)
     sort = model.can.get("log_prob")
-    likelihood = (np.asarray(model.log_prob(held_out)), sort) if sort is not None else ()
-    return judged_report(model.family.name, reference, judge(reference, made.to_arrow(), *likelihood))
+    likelihood = (np.asarray(model.log_prob(reference.test_table)), sort) if sort is not None else ()
+    return judged_report(model.family.name, reference, reference.subject.judge(reference, made, *likelihood))
 
 
 def _check_plain(schema: Schema) -> None:
@@ -106,14 +123,18 @@ def _check_plain(schema: Schema) -> None:
         )
 
 
-def _named(families: str | Sequence[str | Family], event: Mixed) -> dict[str, Family]:
-    """Family objects by the name to show, those of the same family numbered; "all" that do not refuse the event."""
+def _named(
+    families: str | Sequence[str | Family], event: Mixed | Ragged | Array, given: Mixed | None
+) -> dict[str, Family]:
+    """Family objects by the name to show, those of the same name numbered; "all" that do not refuse the event."""
     chosen: list[str | Family] = [families] if isinstance(families, str) else list(families)
     if chosen == ["all"]:
-        chosen = [name for name, family in TABLE.items() if refusal(family(), event, None) is None]
+        able = [name for name, family in TABLE.items() if refusal(family(), event, given) is None]
+        chosen = [name for name in able if isinstance(event, Mixed) or name.startswith(PICTURES)]
     named: dict[str, Family] = {}
     for each in chosen:
-        family = as_family(each)
-        count = sum(name.partition(" ")[0] == family.name for name in named)
-        named[family.name if not count else f"{family.name} {count + 1}"] = family
+        family = as_family(each, event)
+        shown = each if isinstance(each, str) else family.name
+        count = sum(name.partition(" ")[0] == shown for name in named)
+        named[shown if not count else f"{shown} {count + 1}"] = family
     return named

@@ -66,7 +66,7 @@ def copies(reference: Reference, made: Made) -> CopyCheck:
     points = room.points(made.frame.take(places))
     to_train, near_train = nearest(points, train)
     to_test, near_test = nearest(points, test)
-    share, chance = _share(reference, to_train, near_train, to_test, near_test, size)
+    share, chance = nearer_share(to_train, near_train, to_test, near_test, size, reference.seed)
     closest = np.lexsort((-to_test, to_train / np.maximum(to_test, 1e-9)))[:CLOSEST]
     pairs = tuple(
         Pair(int(places[k]), int(order[near_train[k]]), float(to_train[k]), float(to_test[k])) for k in closest
@@ -74,14 +74,28 @@ def copies(reference: Reference, made: Made) -> CopyCheck:
     return CopyCheck(share, exact_copies(reference, made), chance, to_train, to_test, pairs)
 
 
-def _share(
-    reference: Reference,
+def nearer_share(
     to_train: np.ndarray,
     near_train: np.ndarray,
     to_test: np.ndarray,
     near_test: np.ndarray,
     size: int,
+    seed: int,
+    noun: str = "row",
+    name: str = "copy share",
 ) -> tuple[Measure, float]:
+    """Share of made records nearer to a training record, and the chance of a share so far above a half by luck.
+
+    Arguments:
+        to_train: distance of each made record to the nearest of `size` training records, [rows].
+        near_train: which training record that is, [rows].
+        to_test: distance to the nearest of `size` held-out records, [rows].
+        near_test: which held-out record that is, [rows].
+        size: records on each side.
+        seed: of the replicates.
+        noun: what a record is called.
+        name: of the measure.
+    """
     # Equal up to rounding is a tie: the same values reach both distances by different sums.
     tie = np.abs(to_train - to_test) <= 1e-9
     nearer = to_train < to_test
@@ -92,26 +106,40 @@ def _share(
     votes = float((train_votes**2).sum() + (test_votes**2).sum())
     error = math.sqrt(max(votes, 1.0)) / 2 / len(nearer)
     chance = 0.5 * math.erfc((value - 0.5) / error / math.sqrt(2))
-    draws = value + error * np.random.default_rng(reference.seed + 3).standard_normal(DRAWS)
+    draws = value + error * np.random.default_rng(seed + 3).standard_normal(DRAWS)
     low, high = max(value - 1.96 * error, 0.0), min(value + 1.96 * error, 1.0)
-    words = f"{value:.1%} of made rows lie nearer to a training row than to a held-out row (50% is best)"
-    how = f"normal, {len(nearer):,} made rows against {size:,} training and {size:,} held-out rows"
-    return Measure("copy share", value, low, high, "nearer", 0.5, words, how, draws=draws), chance
+    words = f"{value:.1%} of made {noun}s lie nearer to a training {noun} than to a held-out {noun} (50% is best)"
+    how = f"normal, {len(nearer):,} made {noun}s against {size:,} training and {size:,} held-out {noun}s"
+    return Measure(name, value, low, high, "nearer", 0.5, words, how, draws=draws), chance
 
 
 def exact_copies(reference: Reference, made: Made) -> Measure:
     """Share of made rows equal to a training row in every judged column; held-out rows' own share is the target."""
     names = reference.coding.names
     train, test, fake = row_ids((reference.train_table, reference.test_table, made.table), names)
+    return equal_share(train, test, fake, reference.seed, "row", "column")
+
+
+def equal_share(train: np.ndarray, test: np.ndarray, fake: np.ndarray, seed: int, noun: str, part: str) -> Measure:
+    """Share of made records whose number is that of a training record; equal numbers, equal records.
+
+    Arguments:
+        train: a number for each training record.
+        test: a number for each held-out record.
+        fake: a number for each made record.
+        seed: of the replicates.
+        noun: what a record is called.
+        part: what it is made of.
+    """
     value = float(np.isin(fake, train).mean())
     expected = float(np.isin(test, train).mean())
     low, high = wilson(value, len(fake))
     words = (
-        f"{value:.2%} of made rows equal one of {len(train):,} training rows in every column; "
-        f"{expected:.2%} of held-out rows do"
+        f"{value:.2%} of made {noun}s equal one of {len(train):,} training {noun}s in every {part}; "
+        f"{expected:.2%} of held-out {noun}s do"
     )
-    draws = value + (high - low) / 3.92 * np.random.default_rng(reference.seed + 4).standard_normal(DRAWS)
-    how = f"Wilson, {len(fake):,} made rows"
+    draws = value + (high - low) / 3.92 * np.random.default_rng(seed + 4).standard_normal(DRAWS)
+    how = f"Wilson, {len(fake):,} made {noun}s"
     return Measure("exact copies", value, low, high, "lower", expected, words, how, draws=draws)
 
 

@@ -9,24 +9,13 @@ from typing import Literal
 import numpy as np
 
 from ensample.judge.evaluate import Judgement
+from ensample.judge.finding import Finding
 from ensample.judge.frame import Column, row_ids
 from ensample.judge.reference import Reference
 
 FEW_ROWS = 500
 SPIKE = 0.03
 SHOWN = 4
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing to know: how bad it is, what it is about, and a sentence."""
-
-    severity: Literal["serious", "notice"]
-    about: str
-    words: str
-
-    def __str__(self) -> str:
-        return f"{self.about}: {self.words}"
 
 
 def check_data(reference: Reference) -> tuple[Finding, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -21,11 +22,14 @@ from ensample.judge.utility import utility
 
 @dataclass(frozen=True)
 class Judgement:
-    """Every measure of one model, the copy check in detail, the rows that were judged, and the seconds it took."""
+    """Every measure of one model, the copy check in detail, what was judged, and the seconds it took.
+
+    `made` is `Made` for tables and `MadePictures` for pictures; both have a length and a `table`.
+    """
 
     measures: tuple[Measure, ...]
     copy: CopyCheck | None
-    made: Made
+    made: Any
     seconds: float
 
     def __getitem__(self, name: str) -> Measure:

@@ -14,18 +14,18 @@ import pyarrow as pa
 
 from ensample.budget import Budget
 from ensample.errors import EnsampleError, InputError
-from ensample.judge.doctor import Finding, check_data, check_model
-from ensample.judge.evaluate import Judgement, ceiling, floor, judge
+from ensample.judge.evaluate import Judgement
+from ensample.judge.finding import Finding
 from ensample.judge.reference import Reference, Sizes
 from ensample.judge.verdict import verdict
 from ensample.storage import write_json
 
 if TYPE_CHECKING:
     from ensample.data.dataset import Dataset
+    from ensample.judge.subject import Subject
 
 Role = Literal["model", "floor", "ceiling"]
-RANKED_BY = "two-sample test with relations"
-MOST_TRAIN, MOST_TEST, MADE = 50_000, 20_000, 10_000
+MOST_TRAIN, MOST_TEST = 50_000, 20_000
 """Rows that judging looks at; fitting uses all."""
 
 
@@ -71,7 +71,7 @@ class Leaderboard:
     """Entries in the order of their rank, between floor and ceiling. `best` is the name of the best model, if any."""
 
     entries: tuple[Entry, ...]
-    reference: Reference
+    reference: Any
     data_findings: tuple[Finding, ...]
 
     @property
@@ -111,7 +111,7 @@ class Leaderboard:
         return {
             "best": self.best,
             "verdict": list(self.words),
-            "ranked_by": RANKED_BY,
+            "ranked_by": self.reference.subject.ranked_by,
             "rows": {"train": len(self.reference.train), "test": len(self.reference.test)},
             "warnings": [str(f) for f in self.data_findings],
             "entries": [_plain(e) for e in self.entries],
@@ -166,6 +166,7 @@ def compare(
     *,
     budget: Budget | str = "20m",
     seed: int = 0,
+    given: tuple[str, ...] = (),
     targets: tuple[str, ...] | None = None,
     sizes: Sizes | None = None,
     progress: Callable[[str, float], None] | None = None,
@@ -180,6 +181,7 @@ def compare(
         fit: how to fit one of them.
         budget: for all fits together; seconds that one leaves go to the others. Judging is not counted.
         seed: of everything.
+        given: fields that the models are given.
         targets: columns to predict in the usefulness measure.
         sizes: most rows that each measure looks at.
         progress: called with a line of text and the share done.
@@ -192,8 +194,32 @@ def compare(
             "Fields have kinds before they are compared.", "train", "no schema", "read it by ensample.read"
         )
     tables = (bounded(train, MOST_TRAIN, seed), bounded(test, MOST_TEST, seed))
-    reference = Reference(*tables, train.schema, targets=targets, sizes=sizes, seed=seed)
-    budget, spent, entries = Budget.parse(budget), 0.0, []
+    reference = Reference(*tables, train.schema, given=given, targets=targets, sizes=sizes, seed=seed)
+    return compare_on(reference, train, families, fit, budget=budget, seed=seed, progress=progress)
+
+
+def compare_on(
+    reference: Any,
+    train: Dataset,
+    families: Mapping[str, Any],
+    fit: Fit,
+    *,
+    budget: Budget | str = "20m",
+    seed: int = 0,
+    progress: Callable[[str, float], None] | None = None,
+) -> Leaderboard:
+    """Fit, sample and judge each family against a reference, of tables or of pictures; see `compare`.
+
+    Arguments:
+        reference: the real records; its `subject` says how they are judged.
+        train: records to learn from.
+        families: family objects by the name to show.
+        fit: how to fit one of them.
+        budget: for all fits together.
+        seed: of fitting and sampling.
+        progress: called with a line of text and the share done.
+    """
+    budget, spent, entries, subject = Budget.parse(budget), 0.0, [], reference.subject
     for done, (name, family) in enumerate(families.items()):
         if progress is not None:
             progress(f"{name}: fit, sample, judge", done / len(families))
@@ -202,45 +228,65 @@ def compare(
         spent += 0.0 if math.isnan(entry.fit_seconds) else entry.fit_seconds
         entries.append(entry)
     if not any(e.role == "floor" and e.judgement for e in entries):
-        entries = [Entry("shuffled columns", "floor", judge(reference, floor(reference, MADE))), *entries]
+        low = subject.judge(reference, subject.make_floor(reference, subject.made))
+        entries = [Entry(subject.floor_name, "floor", low), *entries]
     if not any(e.role == "ceiling" and e.judgement for e in entries):
-        entries = [Entry("training rows", "ceiling", judge(reference, ceiling(reference, MADE))), *entries]
-    return Leaderboard(tuple(ranked(entries)), reference, check_data(reference))
+        high = subject.judge(reference, subject.make_ceiling(reference, subject.made))
+        entries = [Entry(subject.ceiling_name, "ceiling", high), *entries]
+    return Leaderboard(tuple(ranked(entries, subject.ranked_by)), reference, subject.check_data(reference))
 
 
-def _entry(name: str, family: Any, fit: Fit, train: Dataset, reference: Reference, budget: Budget, seed: int) -> Entry:
+def _entry(name: str, family: Any, fit: Fit, train: Dataset, reference: Any, budget: Budget, seed: int) -> Entry:
+    subject: Subject = reference.subject
     role: Role = {"independent": "floor", "resample": "ceiling"}.get(name, "model")  # type: ignore[assignment]
     start = time.perf_counter()
     try:
         model = fit(train, family, budget, seed)
         fitted = time.perf_counter()
-        # ceiling: each training row at most once, because a judge notices rows drawn twice
-        made = ceiling(reference, MADE) if role == "ceiling" else model.sample(MADE, seed=seed + 1).to_arrow()
+        made = sampled_from(model, reference, seed) if role != "ceiling" else _handed_out(reference)
         sampled = time.perf_counter()
-        judgement = judge(reference, made, *_likelihood(model, reference))
+        judgement = subject.judge(reference, made, *_likelihood(model, reference))
     except (EnsampleError, ArithmeticError, ValueError, RuntimeError, MemoryError) as error:
         return Entry(name, role, failure=str(error).strip().partition("\n")[0] or type(error).__name__)
-    findings = check_model(reference, judgement) if role == "model" else ()
+    findings = subject.check_model(reference, judgement) if role == "model" else ()
     return Entry(name, role, judgement, fitted - start, sampled - fitted, findings=findings)
 
 
-def _likelihood(model: Any, reference: Reference) -> tuple[Any, ...]:
+def _handed_out(reference: Any) -> pa.Table:
+    """Training records, each at most once, because a judge notices records drawn twice."""
+    table: pa.Table = reference.subject.make_ceiling(reference, reference.subject.made)
+    return table
+
+
+def sampled_from(model: Any, reference: Any, seed: int) -> pa.Table:
+    """What the subject asks of a model: so many records, or one for each held-out one, under its given fields."""
+    count, held_out = reference.subject.made, reference.test_table
+    if not reference.given:
+        made: pa.Table = model.sample(count, seed=seed + 1).to_arrow()
+        return made
+    chosen = np.sort(np.random.default_rng(seed).permutation(held_out.num_rows)[:count])
+    conditions = held_out.select(list(reference.given)).take(pa.array(chosen))
+    made = model.sample(where=conditions, seed=seed + 1).to_arrow()
+    return made
+
+
+def _likelihood(model: Any, reference: Any) -> tuple[Any, ...]:
     sort = model.can.get("log_prob")
     return () if sort is None else (np.asarray(model.log_prob(reference.test_table)), sort)
 
 
-def ranked(entries: list[Entry]) -> Iterator[Entry]:
+def ranked(entries: list[Entry], ranked_by: str) -> Iterator[Entry]:
     """Ceiling, models by rank, copiers, failures, floor. A rank is one more than the number of models that beat it.
 
-    What beats is the paired interval of the two-sample test with relations; models that share a rank are tied. A model
-    whose rows lean on the training rows is not ranked: what it wins, it wins by copying.
+    What beats is the paired interval of the measure that ranks; models that share a rank are tied. A model
+    whose records lean on the training records is not ranked: what it wins, it wins by copying.
     """
     yield from (e for e in entries if e.role == "ceiling")
     fine = [e for e in entries if e.role == "model" and e.judgement is not None and not e.copied]
-    taken = [value_of(e, RANKED_BY) for e in fine]
+    taken = [value_of(e, ranked_by) for e in fine]
     ranks = [1 + sum(other.beats(m) for other in taken) for m in taken]
     placed = [replace(e, rank=r, tied=ranks.count(r) > 1) for e, r in zip(fine, ranks, strict=True)]
-    yield from sorted(placed, key=lambda e: (e.rank, value_of(e, RANKED_BY).value))
+    yield from sorted(placed, key=lambda e: (e.rank, value_of(e, ranked_by).value))
     yield from (e for e in entries if e.role == "model" and e.copied)
     yield from (e for e in entries if e.role == "floor")
     yield from (e for e in entries if e.role == "model" and e.judgement is None)

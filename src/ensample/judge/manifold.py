@@ -22,15 +22,7 @@ def manifold(reference: Reference, made: Made) -> tuple[Measure, ...]:
     count = min(reference.sizes.neighbours, len(reference.test), len(made.frame))
     real = reference.once(real_points, count)
     fake = reference.once(space).points(made.frame.sample(count, reference.seed + 1))
-    ball, other = reference.once(real_radii, count), radii(fake)
-    inside, reached, covered = np.zeros(count), np.zeros(count, dtype=bool), np.zeros(count, dtype=bool)
-    for start in range(0, count, CHUNK):
-        rows = slice(start, start + CHUNK)
-        apart = squared(real[rows], fake)
-        within = apart <= ball[rows, None]
-        inside += within.sum(0)
-        covered[rows] = within.any(1)
-        reached[rows] = (apart <= other).any(1)
+    inside, reached, covered = compared(real, fake, reference.once(real_radii, count), radii(fake))
     rows_of = {
         "precision": (inside > 0, "of made rows lie where real rows lie"),
         "recall": (reached, "of real rows lie where made rows lie"),
@@ -40,21 +32,52 @@ def manifold(reference: Reference, made: Made) -> tuple[Measure, ...]:
     return tuple(_measure(reference, name, each, words) for name, (each, words) in rows_of.items())
 
 
+def compared(
+    real: np.ndarray, fake: np.ndarray, real_ball: np.ndarray, fake_ball: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Which points lie in whose balls.
+
+    Arguments:
+        real: points [n, d].
+        fake: points [m, d].
+        real_ball: squared radii of the real points' balls, [n].
+        fake_ball: squared radii of the fake points' balls, [m].
+
+    Returns:
+        In how many real balls each fake point lies [m]; whether each real point lies in a fake ball [n], and whether a
+        fake point lies in its own [n].
+    """
+    inside, reached, covered = np.zeros(len(fake)), np.zeros(len(real), bool), np.zeros(len(real), bool)
+    for start in range(0, len(real), CHUNK):
+        rows = slice(start, start + CHUNK)
+        apart = squared(real[rows], fake)
+        within = apart <= real_ball[rows, None]
+        inside += within.sum(0)
+        covered[rows] = within.any(1)
+        reached[rows] = (apart <= fake_ball).any(1)
+    return inside, reached, covered
+
+
 def _measure(reference: Reference, name: str, each: np.ndarray, words: str) -> Measure:
+    return measure(name, each, words, reference.seed, NEIGHBOURS)
+
+
+def measure(name: str, each: np.ndarray, words: str, seed: int, neighbours: int) -> Measure:
+    """One of the four as the mean of `each` [rows], its interval widened because rows share neighbours."""
     each = each.astype(np.float64)
-    value, draws = float(each.mean()), mean_draws(each, reference.seed)
+    value, draws = float(each.mean()), mean_draws(each, seed)
     draws = value + WIDER * (draws - draws.mean())
     low, high = spread(value, draws, (0.0, np.inf if name == "density" else 1.0))
     shown = f"{value:.2f}" if name == "density" else f"{value:.1%}"
-    how = f"bootstrap of {len(each):,} rows, {NEIGHBOURS} neighbours, widened {WIDER} times"
+    how = f"bootstrap of {len(each):,} rows, {neighbours} neighbours, widened {WIDER} times"
     better = "nearer" if name == "density" else "higher"
     return Measure(name, value, low, high, better, 1.0, f"{shown} {words}", how, draws=draws)  # type: ignore[arg-type]
 
 
-def radii(points: np.ndarray) -> np.ndarray:
-    """Squared distance of each row to its fifth nearest other row, [rows]."""
+def radii(points: np.ndarray, neighbours: int = NEIGHBOURS) -> np.ndarray:
+    """Squared distance of each row to its k-th nearest other row, [rows]."""
     out = np.empty(len(points))
-    last = min(NEIGHBOURS, len(points) - 1)
+    last = min(neighbours, len(points) - 1)
     for start in range(0, len(points), CHUNK):
         apart = squared(points[start : start + CHUNK], points)
         out[start : start + CHUNK] = np.partition(apart, last, axis=1)[:, last]

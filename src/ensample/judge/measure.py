@@ -31,6 +31,7 @@ class Measure:
         parts: the same number per column, pair or target, where it is made of such.
         draws: replicates [DRAWS] behind the interval. Replicates of the same number for two models share the resampling
             of the real rows, so their differences are paired.
+        digits: decimals to show; None shows a share in percent.
 
     Example:
         >>> m = Measure("two-sample test", 0.52, 0.51, 0.53, "lower", 0.5, "hardly told apart")
@@ -49,6 +50,7 @@ class Measure:
     sort: Sort = "exact"
     parts: Mapping[str, float] = field(default_factory=dict)
     draws: np.ndarray | None = field(default=None, repr=False, compare=False)
+    digits: int | None = None
 
     def distance(self, value: Any) -> Any:
         """How far a value (or an array of them) is from perfect; smaller is better, whatever the direction."""

@@ -14,6 +14,7 @@ from ensample.judge.frame import Coding, Frame
 
 if TYPE_CHECKING:
     from ensample.data.schema import Schema
+    from ensample.judge.subject import Subject
 
 T = TypeVar("T")
 
@@ -38,6 +39,7 @@ class Reference:
             the held-out rows stand in for them, and nothing is said about copies.
         test: rows held out from learning.
         schema: the fields; constants and identifiers are not judged.
+        given: fields that the models are given; made rows are asked for with those of the held-out ones.
         targets: columns to predict in the usefulness measure; chosen when None.
         sizes: most rows that each measure looks at.
         seed: of every random choice here.
@@ -52,6 +54,7 @@ class Reference:
         test: pa.Table,
         schema: Schema,
         *,
+        given: tuple[str, ...] = (),
         targets: tuple[str, ...] | None = None,
         sizes: Sizes | None = None,
         seed: int = 0,
@@ -69,7 +72,7 @@ class Reference:
                     "hold out a larger share of the data",
                 )
         self.train_table, self.test_table, self.schema = train, test, schema
-        self.targets, self.sizes, self.seed = targets, sizes or Sizes(), seed
+        self.given, self.targets, self.sizes, self.seed = given, targets, sizes or Sizes(), seed
         self.coding = Coding.fit(train, schema)
         if not self.coding.names:
             raise InputError(
@@ -81,6 +84,13 @@ class Reference:
         self.train: Frame = self.coding.frame(train)
         self.test: Frame = self.coding.frame(test)
         self._known: dict[Any, Any] = {}
+
+    @property
+    def subject(self) -> Subject:
+        """How rows are judged and shown."""
+        from ensample.judge.tables import ROWS
+
+        return ROWS
 
     def once(self, build: Callable[..., T], *arguments: int) -> T:
         """The result of `build(self, *arguments)`, computed at the first call and kept."""
@@ -96,6 +106,9 @@ class Made:
 
     table: pa.Table
     frame: Frame
+
+    def __len__(self) -> int:
+        return len(self.frame)
 
     @classmethod
     def of(cls, reference: Reference, table: pa.Table) -> Made:

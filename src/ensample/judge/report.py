@@ -11,27 +11,16 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 
 from ensample.errors import InputError
 from ensample.judge import text, view
-from ensample.judge.doctor import Finding, check_data, check_model
 from ensample.judge.dotplots import Mark, panel
-from ensample.judge.evaluate import Judgement, ceiling, floor, judge
-from ensample.judge.reference import Reference
+from ensample.judge.evaluate import Judgement
+from ensample.judge.finding import Finding
 from ensample.judge.svg import percent, short
-from ensample.judge.verdict import copying, quality
+from ensample.judge.verdict import copying
 from ensample.storage import write_atomically, write_json
 
 if TYPE_CHECKING:
     from ensample.judge.leaderboard import Leaderboard
-
-PANELS = (
-    ("two-sample test with relations", "told apart, relations at hand", "AUC of a classifier, 0.5 is best"),
-    ("two-sample test", "told apart", "AUC of a classifier, 0.5 is best"),
-    ("bits", "bits per record", "held-out record written with the model as code book"),
-    ("usefulness", "usefulness", "skill of a predictor trained on made rows, of one trained on real rows"),
-    ("column shapes", "column shapes", "one column at a time"),
-    ("pair trends", "pair trends", "two columns at a time"),
-    ("coverage", "coverage", "real rows with a made row among their nearest"),
-    ("copy share", "copy share", "made rows nearer to training than to held-out rows, 50% is best"),
-)
+    from ensample.judge.subject import Subject
 
 
 @dataclass(frozen=True)
@@ -43,7 +32,7 @@ class Report:
 
     name: str
     words: tuple[str, ...]
-    reference: Reference
+    reference: Any
     judgement: Judgement | None
     floor: Judgement | None
     ceiling: Judgement | None
@@ -92,18 +81,21 @@ class Report:
             raise InputError("A report is saved as .html or .json.", str(path), repr(path.suffix), "use one of these")
 
 
-def report(name: str, reference: Reference, judgement: Judgement) -> Report:
+def report(name: str, reference: Any, judgement: Judgement) -> Report:
     """A report on one model: judged already, floor and ceiling are made and judged here.
 
     Arguments:
         name: what to call the model.
-        reference: the real rows.
-        judgement: what `judge` said of its rows.
+        reference: the real records.
+        judgement: what its subject's `judge` said of the model's records.
     """
-    count = len(judgement.made.frame)
-    low, high = judge(reference, floor(reference, count)), judge(reference, ceiling(reference, count))
-    words = (f"{name}. {quality(judgement)}", copying(judgement, high))
-    findings = (*check_model(reference, judgement), *check_data(reference))
+    subject: Subject = reference.subject
+    count = len(judgement.made)
+    low, high = (
+        subject.judge(reference, make(reference, count)) for make in (subject.make_floor, subject.make_ceiling)
+    )
+    words = (f"{name}. {subject.quality(judgement)}", copying(judgement, high, subject.noun))
+    findings = (*subject.check_model(reference, judgement), *subject.check_data(reference))
     return Report(name, tuple(w for w in words if w), reference, judgement, low, high, findings)
 
 
@@ -122,20 +114,14 @@ def board_report(board: Leaderboard) -> Report:
 
 def _context(report: Report) -> dict[str, Any]:
     """Everything the template shows."""
-    reference, judgement = report.reference, report.judgement
+    reference, judgement, subject = report.reference, report.judgement, report.reference.subject
     detail: dict[str, Any] = {}
     if judgement is not None:
         detail = {
-            "tiles": view.tiles(judgement, report.floor, report.ceiling),
+            "tiles": view.tiles(subject.tiles, judgement, report.floor, report.ceiling),
             "table": view.table(judgement, report.floor, report.ceiling),
-            "columns": view.columns(reference, judgement),
-            "matrices": view.matrices(reference, judgement),
-            "pairs": view.pairs(reference, judgement),
-            "rules": view.rules(reference, judgement),
-            "check": judgement.copy,
-            "copy_picture": view.copy_picture(judgement),
-            "closest": view.closest(reference, judgement),
-            "made_rows": len(judgement.made.frame),
+            "made_rows": len(judgement.made),
+            **subject.detail(reference, judgement),
         }
     return {
         "name": report.name,
@@ -147,6 +133,8 @@ def _context(report: Report) -> dict[str, Any]:
         "board": report.board,
         "board_rows": board_rows(report.board) if report.board else [],
         "panels": _panels(report) if report.board else [],
+        "measure_labels": [label for _, label in subject.columns],
+        "subject": subject,
         "detail": detail,
     }
 
@@ -155,7 +143,7 @@ def _panels(report: Report) -> list[dict[str, Any]]:
     board = report.board
     assert board is not None
     out = []
-    for name, label, about in PANELS:
+    for name, label, about in report.reference.subject.panels:
         leaders = board.leaders(name)
         fine = [e for e in board.entries if e.role == "model" and e.judgement is not None]
         marks = [Mark(e.name, e.judgement.get(name) if e.judgement else None, e.name in leaders) for e in fine]
@@ -168,10 +156,11 @@ def _panels(report: Report) -> list[dict[str, Any]]:
 def board_rows(board: Leaderboard) -> list[dict[str, Any]]:
     """Rows of the leaderboard as text, for the page."""
     rows = []
-    leaders = {name: board.leaders(name) for name, _ in text.COLUMNS}
+    shows = board.reference.subject.columns
+    leaders = {name: board.leaders(name) for name, _ in shows}
     for entry in board.entries:
         cells = []
-        for name, _ in text.COLUMNS:
+        for name, _ in shows:
             measure = None if entry.judgement is None else entry.judgement.get(name)
             cells.append(
                 {
@@ -187,7 +176,7 @@ def board_rows(board: Leaderboard) -> list[dict[str, Any]]:
 
 def board_table(board: Leaderboard) -> str:
     """The leaderboard as an HTML table for a notebook."""
-    head = [label for _, label in text.COLUMNS]
+    head = [label for _, label in board.reference.subject.columns]
     return _environment().get_template("board.html").render(rows=board_rows(board), head=head, words=board.words)
 
 
@@ -201,7 +190,6 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(percent=percent, short=short)
-    environment.globals.update(measure_labels=[label for _, label in text.COLUMNS])
     return environment
 
 

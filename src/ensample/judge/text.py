@@ -11,25 +11,15 @@ from ensample.judge.measure import Measure
 if TYPE_CHECKING:
     from ensample.judge.leaderboard import Entry, Leaderboard
 
-COLUMNS = (
-    ("two-sample test with relations", "relations"),
-    ("two-sample test", "two-sample"),
-    ("bits", "bits"),
-    ("usefulness", "useful"),
-    ("column shapes", "shapes"),
-    ("pair trends", "pairs"),
-    ("coverage", "coverage"),
-    ("copy share", "copies"),
-)
-
 
 def board_text(board: Leaderboard) -> str:
     """Aligned table, verdict below; a star marks what no other model beats beyond the noise."""
-    rows = [["", "family", *(label for _, label in COLUMNS), "fit", "sample"]]
-    leaders = {name: board.leaders(name) for name, _ in COLUMNS}
+    shows = board.reference.subject.columns
+    rows = [["", "family", *(label for _, label in shows), "fit", "sample"]]
+    leaders = {name: board.leaders(name) for name, _ in shows}
     for entry in board.entries:
         if entry.judgement is not None:
-            cells = [_cell(entry, name, entry.name in leaders[name]) for name, _ in COLUMNS]
+            cells = [_cell(entry, name, entry.name in leaders[name]) for name, _ in shows]
             rows.append([place(entry), entry.name, *cells, seconds(entry.fit_seconds), seconds(entry.sample_seconds)])
     widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
     lines = [
@@ -37,13 +27,7 @@ def board_text(board: Leaderboard) -> str:
     ]
     lines.insert(1, "-" * len(lines[0]))
     failed = [f"{e.name} failed: {e.failure}" for e in board.entries if e.judgement is None]
-    notes = [
-        "relations, two-sample: AUC of a classifier that tells made from real rows, 0.5 is best (with relations",
-        "between columns at hand, and without); useful: share of the skill of training on real rows; copies: share",
-        "nearer to training rows than to held-out rows, 50% is best; ± half of a 95% interval; * no model is better",
-        "beyond the noise; floor: columns drawn apart; ceiling: the training rows themselves.",
-    ]
-    return "\n".join([*lines, *failed, "", *board.words, "", *notes])
+    return "\n".join([*lines, *failed, "", *board.words, "", *board.reference.subject.notes])
 
 
 def _pad(cell: str, width: int, column: int) -> str:
@@ -74,6 +58,8 @@ def shown(measure: Measure) -> str:
     if not np.isfinite(measure.value):
         return "inf" if measure.value > 0 else "n/a"
     half = (measure.high - measure.low) / 2
+    if measure.digits is not None:
+        return f"{measure.value:.{measure.digits}f} ±{half:.{measure.digits}f}"
     if measure.name == "bits":
         return f"{measure.value:.2f} ±{half:.2f}"
     if "two-sample" in measure.name:

@@ -22,11 +22,12 @@ def verdict(board: Leaderboard) -> tuple[str, ...]:
     rivals = [e.name for e in board.entries if e.rank == 1 and e.name != name]
     tie = f", tied with {_and(rivals)}" if rivals else ""
     copiers = [e.name for e in board.entries if e.role == "model" and e.copied]
+    subject = board.reference.subject
     assert entry.judgement is not None
     first = f"Best: {name}{tie}. " if tie else f"Best: {name}. "
-    out = [first + quality(entry.judgement), copying(entry.judgement, _ceiling(board))]
+    out = [first + subject.quality(entry.judgement), copying(entry.judgement, _ceiling(board), subject.noun)]
     if copiers:
-        out.append(f"Not ranked, because their rows lean on the training rows: {_and(copiers)}.")
+        out.append(f"Not ranked, because their {subject.noun}s lean on the training {subject.noun}s: {_and(copiers)}.")
     return tuple(s for s in out if s)
 
 
@@ -62,19 +63,19 @@ def _tells(measure: Measure) -> str:
     return "hardly tells" if measure.value < 0.58 else "tells"
 
 
-def copying(judgement: Judgement, ceiling: Judgement | None) -> str:
-    """Whether the rows are copies, in one sentence; nothing if the training rows are not at hand."""
+def copying(judgement: Judgement, ceiling: Judgement | None, noun: str = "row") -> str:
+    """Whether the records are copies, in one sentence; nothing if the training records are not at hand."""
     check = judgement.copy
     if check is None:
         return ""
     beside = ""
     if ceiling is not None and ceiling.copy is not None:
         beside = f"; plain copies would show {ceiling.copy.share.value:.1%}"
-    share = f"{check.share.value:.1%} of made rows lie nearer to a training row than to a held-out one{beside}"
+    share = f"{check.share.value:.1%} of made {noun}s lie nearer to a training {noun} than to a held-out one{beside}"
     if check.copied:
-        return f"It leans on the training rows: {share}, and chance gives 50%."
+        return f"It leans on the training {noun}s: {share}, and chance gives 50%."
     if check.share.low > 0.5:
-        return f"It leans on the training rows by a trace: {share}, where chance gives 50%."
+        return f"It leans on the training {noun}s by a trace: {share}, where chance gives 50%."
     return f"It did not copy: {share}, and chance gives 50%."
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,14 +22,6 @@ from ensample.judge.reference import Reference
 from ensample.judge.svg import Shown, short
 from ensample.judge.text import figure, shown
 
-TILES = (
-    ("two-sample test", "told apart"),
-    ("two-sample test with relations", "told apart with relations"),
-    ("bits", "bits per record"),
-    ("usefulness", "usefulness"),
-    ("coverage", "coverage"),
-    ("copy share", "copy share"),
-)
 PAIRS = 6
 DRAWN = 4_000
 """Rows behind each picture; more would not show."""
@@ -53,10 +46,12 @@ class Panel:
     picture: Markup
 
 
-def tiles(judgement: Judgement, floor: Judgement | None, ceiling: Judgement | None) -> list[Tile]:
-    """The measures that matter most, each on its way from floor to ceiling."""
+def tiles(
+    wanted: Sequence[tuple[str, str]], judgement: Judgement, floor: Judgement | None, ceiling: Judgement | None
+) -> list[Tile]:
+    """The wanted measures (name, heading), each on its way from floor to ceiling."""
     out = []
-    for name, label in TILES:
+    for name, label in wanted:
         measure = judgement.get(name)
         if measure is not None:
             ends = [side.get(name) if side is not None else None for side in (floor, ceiling)]
