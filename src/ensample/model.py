@@ -116,17 +116,19 @@ class Model:
             copies.append(_completed(table, self.codec.decode(filled, number)))
         return copies if m > 1 else copies[0]
 
-    def report(self, test: Any, train: Any = None, seed: int = 0) -> Report:
+    def report(self, test: Any, train: Any = None, seed: int = 0, extractor: Any = None) -> Report:
         """Judge the model against held-out real rows: a page with measures, pictures and warnings in words.
 
         Arguments:
             test: real rows that the model has not seen.
             train: the rows it learned from, for the copy check; without them that check is left out.
             seed: of the rows sampled for judging.
+            extractor: what makes features of pictures, see `ensample.compare`; a small network of the judge's own if
+                None.
         """
         from ensample.judging import report
 
-        return report(self, self._dataset(test), None if train is None else self._dataset(train), seed)
+        return report(self, self._dataset(test), None if train is None else self._dataset(train), seed, extractor)
 
     @verb
     def classify(self, data: Any, field: str) -> Dataset:
