@@ -16,9 +16,9 @@ SMALL = 0.3
 class PixelCnn(PixelTrunk):
     """Gated PixelCNN (van den Oord, Kalchbrenner and Kavukcuoglu 2016; van den Oord et al. 2016).
 
-    A first convolution reads the pixels near by: `reach` rows above and as many columns to either side, and those to
-    the left. Layers `h + M (u * sigmoid(g))` follow, u and g being convolutions of the three pixels above, the left one
-    and the pixel itself; kernels are cropped to these five, so nothing masked is computed. A single stack of such
+    A first convolution reads the pixels near by: `reach` rows above, as many columns to either side there, and the row
+    to the left. Layers `h + M (u * sigmoid(g))` follow, u and g being convolutions of the three pixels above, the left
+    one and the pixel itself; kernels are cropped to these five, so nothing masked is computed. A single stack of such
     layers is blind to what lies far to the right above. Here the vertical stack that mends it is as wide as the
     picture: each row above enters whole, as one vector, in a small network over rows (`PixelRows`), whose products are
     large and few: most of what is to be known of the far pixels at a small part of the cost.
@@ -70,8 +70,8 @@ class PixelCnn(PixelTrunk):
         """Parameters [rows, pixels, outputs] of pictures [rows, inputs, height, width]."""
         h = self.near(x)
         if self.rows is not None:
-            h = h + self.rows(x, cond).permute(0, 3, 1, 2)
-        h = h.contiguous(memory_format=torch.channels_last)
+            h = h + self.rows(x, cond)
+        h = h.permute(0, 3, 1, 2)  # channels last in memory
         for layer in self.layers:
             h = layer(h, cond)
         return self.outlet(h.permute(0, 2, 3, 1).reshape(len(x), self.pixels, self.width))
@@ -195,7 +195,7 @@ class CnnScan(Scan):
         self.net, self.cond = net, cond
         rows, wide, near = len(cond), net.size[1], net.near.reach
         kept = near if net.rows is None else max(near, net.rows.reach)
-        self.told = Told(rows, net.inputs, wide, kept, near)
+        self.told = Told(rows, net.inputs, wide, kept, net.near.before)
         self.layers = [layer for layer in net.layers if isinstance(layer, GatedLayer)]
         self.hidden = [torch.zeros(wide + 1, rows, net.width) for _ in self.layers]  # inputs of each layer, after zeros
         self.before = [torch.zeros(rows, net.rows.width) for _ in net.rows.up] if net.rows is not None else []

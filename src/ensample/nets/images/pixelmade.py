@@ -8,13 +8,17 @@ from torch.nn import functional as F
 
 from ensample.nets.images.pixels import PixelTrunk, Scan
 
+BANDS = 4
+"""Parts of a masked matrix: more of them waste less, and are smaller."""
+
 
 class PixelMade(PixelTrunk):
     """Masked autoencoder for distribution estimation (Germain, Gregor, Murray and Larochelle 2015) in raster order.
 
-    Hidden unit k has a degree m_k, ascending: it sees the pixels before number m_k. `h_1 = relu(W x)`, `h_(l+1) = h_l +
-    relu(W_l h_l)`, and pixel p has the parameters `V h + D x`, of units of degree p or less and of the pixels before p.
-    All layers have the same degrees: with degrees of their own, the sums would leak later pixels.
+    Hidden unit k has a degree m_k, ascending: it sees the pixels before number m_k; with degree 0, given fields alone.
+    `h_1 = relu(W x)`, `h_(l+1) = h_l + relu(W_l h_l)`, and pixel p has the parameters `V h + D x`, of units of degree p
+    or less and of the pixels before p. All layers have the same degrees: with degrees of their own, the sums would leak
+    later pixels.
 
     Weights lie flat: orthogonal steps of masked matrices would be spent on what the mask hides.
 
@@ -27,7 +31,7 @@ class PixelMade(PixelTrunk):
 
     Example:
         >>> PixelMade(1, 2, (2, 2), 0, width=6, layers=2).degree.tolist()
-        [1, 1, 2, 2, 3, 3]
+        [0, 0, 1, 2, 2, 3]
     """
 
     degree: Tensor
@@ -45,7 +49,7 @@ class PixelMade(PixelTrunk):
     ) -> None:
         super().__init__(inputs, outputs, size)
         pixels = self.pixels
-        degree = 1 + torch.arange(width) * max(1, pixels - 1) // width
+        degree = torch.arange(width) * pixels // width
         self.register_buffer("degree", degree, persistent=False)
         pixel = torch.arange(pixels)
         read, write = pixel.repeat_interleave(inputs), pixel.repeat_interleave(outputs)
@@ -79,26 +83,36 @@ class PixelMade(PixelTrunk):
 class Masked(nn.Module):
     """A matrix whose weights count only where a mask is set; deviation `scale / sqrt(inputs that a row sees)`.
 
+    Later rows see more: it is kept as bands of rows, each as long as its last row sees, well below the whole.
+
     Arguments:
-        mask: bool [outputs, inputs].
+        mask: bool [outputs, inputs]; what a row sees is a first part of the inputs, longer in later rows.
         scale: of the first weights.
     """
 
-    mask: Tensor
-
     def __init__(self, mask: Tensor, scale: float = 1.0) -> None:
         super().__init__()
-        self.register_buffer("mask", mask.to(torch.float32), persistent=False)
-        seen = mask.sum(1, keepdim=True).clamp(min=1)
-        self.flat = nn.Parameter((torch.randn(mask.shape) * scale * torch.sqrt(1.0 / seen)).flatten())
+        self.inputs = mask.shape[1]
+        self.bands = nn.ParameterList()
+        for i, band in enumerate(mask.chunk(BANDS)):
+            seen = band.sum(1)
+            kept = band[:, : max(1, int(seen[-1]))]
+            weight = torch.randn(kept.shape) * scale * torch.sqrt(1.0 / seen.clamp(min=1))[:, None]
+            self.bands.append(nn.Parameter(weight.flatten()))
+            self.register_buffer(f"mask{i}", kept.to(torch.float32), persistent=False)
+
+    def parts(self) -> list[Tensor]:
+        """The bands, 0 where masked, each [outputs of the band, first inputs]."""
+        masks = [getattr(self, f"mask{i}") for i in range(len(self.bands))]
+        return [band.view_as(mask) * mask for band, mask in zip(self.bands, masks, strict=True)]
 
     def weight(self) -> Tensor:
-        """[outputs, inputs], 0 where masked."""
-        return self.flat.view_as(self.mask) * self.mask
+        """The whole [outputs, inputs]."""
+        return torch.cat([F.pad(part, (0, self.inputs - part.shape[1])) for part in self.parts()])
 
     def forward(self, x: Tensor) -> Tensor:
         """[rows, inputs] to [rows, outputs]."""
-        return F.linear(x, self.weight())
+        return torch.cat([F.linear(x[:, : part.shape[1]], part) for part in self.parts()], 1)
 
 
 class MadeScan(Scan):

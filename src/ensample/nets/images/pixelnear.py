@@ -12,7 +12,7 @@ from ensample.nets.images.pixels import weights
 class Near(nn.Module):
     """A convolution of the pixels before each one (mask A of van den Oord et al. 2016), and a learned map of positions.
 
-    It reads `reach` rows above, as many columns to either side there, and those to the left.
+    It reads `reach` rows above, as many columns to either side there, and the whole row to the left.
 
     Arguments:
         inputs: numbers of a pixel.
@@ -24,33 +24,38 @@ class Near(nn.Module):
     def __init__(self, inputs: int, width: int, size: tuple[int, int], reach: int) -> None:
         super().__init__()
         self.inputs, self.width, self.size, self.reach = inputs, width, size, min(reach, max(size))
-        taps = inputs * self.reach
-        self.above = weights(width, taps * (2 * self.reach + 1))
-        self.left = weights(width, taps)
+        self.before = max(1, size[1] - 1)  # pixels to the left
+        self.above = weights(width, inputs * self.reach * (2 * self.reach + 1))
+        self.left = weights(width, inputs * self.before)
         self.place = nn.Parameter(torch.zeros(size[0] * size[1] * width))  # flat: it is no matrix
 
     def forward(self, x: Tensor) -> Tensor:
-        """Channels [rows, width, height, width] of pictures [rows, inputs, height, width]."""
-        k = self.reach
-        left = self.left.view(self.width, self.inputs, 1, k)
-        kernel = torch.cat([self._above(), F.pad(left, (0, k + 1))], 2)
-        return F.conv2d(F.pad(x, (k, k, k, 0)), kernel) + self._place().permute(2, 0, 1)
+        """Channels [rows, height, width of the picture, channels] of pictures [rows, inputs, height, width].
+
+        By one product of all pixels' surroundings, which for few inputs is faster than a convolution.
+        """
+        above = self._above(F.pad(x[:, :, :-1], (0, 0, self.reach, 0)))
+        left = F.pad(x[..., :-1], (self.before, 0)).unfold(3, self.before, 1).permute(0, 2, 3, 1, 4).flatten(3)
+        out = F.linear(torch.cat([above, left], 3), torch.cat([self.above, self.left], 1))
+        return out + self._place().to(out.dtype)
 
     def row(self, seen: Tensor, row: int) -> Tensor:
         """The part of one row [width of the picture, rows, channels] that the rows above and the position decide.
 
         `seen` is [rows, inputs, at least `reach`, width of the picture]: rows above, the nearest last, zeros outside.
         """
-        k = self.reach
-        out = F.conv2d(F.pad(seen[:, :, seen.shape[2] - k :], (k, k)), self._above())[:, :, 0]
-        return out.permute(2, 0, 1) + self._place()[row, :, None]
+        out = F.linear(self._above(seen[:, :, seen.shape[2] - self.reach :])[:, 0], self.above)
+        return out.transpose(0, 1) + self._place()[row, :, None]
 
     def pixel(self, part: Tensor, left: Tensor) -> Tensor:
-        """Channels [rows, width] of one pixel from that part and the pixels to the left [rows, inputs, reach]."""
+        """Channels [rows, channels] of one pixel from that part and the pixels to the left [rows, inputs, before]."""
         return torch.addmm(part, left.flatten(1), self.left.t())
 
-    def _above(self) -> Tensor:
-        return self.above.view(self.width, self.inputs, self.reach, -1)
+    def _above(self, x: Tensor) -> Tensor:
+        """The windows above of [rows, inputs, reach + height - 1, width]: [rows, height, width, inputs of a window]."""
+        k = self.reach
+        window = F.pad(x, (k, k)).unfold(2, k, 1).unfold(3, 2 * k + 1, 1)
+        return window.permute(0, 2, 3, 1, 4, 5).flatten(3)
 
     def _place(self) -> Tensor:
         return self.place.view(*self.size, self.width)

@@ -55,7 +55,7 @@ class PixelRnn(PixelTrunk):
 
     def forward(self, x: Tensor, cond: Tensor) -> Tensor:
         """Parameters [rows, pixels, outputs] of pictures [rows, inputs, height, width]."""
-        h = self.near(x).permute(2, 3, 0, 1)  # [height, width, rows, channels]
+        h = self.near(x).permute(1, 2, 0, 3)  # [height, width, rows, channels]
         for layer in self.layers:
             h = layer(h, cond)
         return self.outlet(h).permute(2, 0, 1, 3).flatten(1, 2)
@@ -118,7 +118,7 @@ class RnnScan(Scan):
     def __init__(self, net: PixelRnn, cond: Tensor) -> None:
         self.net, self.cond = net, cond
         shape = (net.size[1], len(cond), net.width)
-        self.told = Told(len(cond), net.inputs, shape[0], net.near.reach, net.near.reach)
+        self.told = Told(len(cond), net.inputs, shape[0], net.near.reach, net.near.before)
         self.layers = [layer for layer in net.layers if isinstance(layer, RowLstm)]
         self.states, self.memories = ([torch.zeros(shape) for _ in self.layers] for _ in range(2))
         self.left = [torch.zeros(shape[1:]) for _ in self.layers]

@@ -73,7 +73,7 @@ class ImageAutoregressive(Training):
     attention_heads: int = 4
     pieces: int = 10
     dropout: float = 0.0
-    learning_rate: float = 3e-3
+    learning_rate: float = 1e-2
     optimiser: Literal["adamw", "adam", "sgd", "muon"] = "muon"
     warm_up: int = 50
     batch_size: int = 32
