@@ -83,6 +83,7 @@ def test_levels_and_back(values, channels):
     assert kind.decode(cells, RNG).equals(column)
     part = column.slice(5, 9).take(pa.array([3, 1]))
     assert np.array_equal(kind.levels_of(part, "x"), levels[[8, 6]])
+    assert np.array_equal(kind.levels_of(column.slice(5, 9), "x"), levels[5:14])
 
 
 def test_levels_beyond_the_grid_are_taken_to_its_ends():
@@ -112,9 +113,12 @@ def test_refusals_name_field_and_row():
         kind.limits(Rule((1,)), "scan")
 
 
-def test_a_guess_in_batches_is_exact():
+def test_a_guess_in_batches_is_exact(monkeypatch):
+    monkeypatch.setattr("ensample.data.pictures.column.BATCH_BYTES", 1000)
+    monkeypatch.setattr("ensample.kinds.profile.COUNTED_PIXELS", 100)
     pixels = pictures(range(17), (3000, 4, 4, 1))
-    pixels[:2900] = np.minimum(pixels[:2900], 8)
+    pixels[:2000] = np.minimum(pixels[:2000], 8)
+    pixels[2100:] = np.minimum(pixels[2100:], 8)
     table = pa.table({"x": tensor_column(pixels), "label": [str(n % 3) for n in range(3000)]})
     data = Dataset.from_arrow(pa.concat_tables([table.slice(0, 1000), table.slice(1000)]))
     schema = guess(data)

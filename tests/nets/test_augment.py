@@ -231,6 +231,23 @@ def test_told_parameters_say_what_was_done():
     torch.testing.assert_close(changed, warp.crop(x, share, left, top), atol=1e-5, rtol=0)
 
 
+def test_all_moves_are_one():
+    x = smooth().expand(20, 3, -1, -1).clone()
+    changed, told = Augmentation(p=1.0, flip=True, rotation=50.0, shift=0.1)(x, seed())
+    degrees = torch.atan2(told[:, 2], told[:, 1] + 1) * 180 / math.pi
+    turned = warp.rotation(degrees) @ warp.scaling(of(-1, 20), of(1, 20))
+    whole = warp.translation(told[:, 3] * 33, told[:, 4] * 33) @ turned
+    torch.testing.assert_close(changed, warp.warp(x, whole), atol=1e-4, rtol=0)
+    assert (changed - warp.warp(x, turned)).abs().max() > 0.1
+
+
+def test_all_colours_are_one():
+    x = noise(rows=20)
+    changed, told = Augmentation(p=1.0, brightness=0.3, contrast=0.5)(x, seed())
+    bright, factor = told[:, 0, None, None, None], torch.exp2(told[:, 1])[:, None, None, None]
+    torch.testing.assert_close(changed, (x + bright) * factor)
+
+
 @pytest.mark.parametrize("change", CHANGES, ids=IDS)
 def test_gradients_flow(change):
     x = noise(rows=3, height=6, width=6).double().requires_grad_()

@@ -43,20 +43,19 @@ class Found:
 
 def find(root: Path) -> Found:
     """Look through a folder and all below it; hidden files are passed over."""
-    root = Path(os.path.normpath(root))
-    pictures, tables, others = list[Path](), list[Path](), list[str]()
-    for folder, below, files in os.walk(root):
+    top = os.path.normpath(root)
+    pictures, tables, others = list[str](), list[str](), list[str]()
+    for folder, below, files in os.walk(top):
         below[:] = [name for name in below if not name.startswith((".", "__MACOSX"))]
+        inside = os.path.relpath(folder, top)
         for name in files:
-            path = Path(os.path.normpath(Path(folder, name)))
-            if name in METADATA:
-                tables.append(path)
-            elif path.suffix.lower() in FORMATS and not name.startswith("."):
-                pictures.append(path)
-            elif not name.startswith("."):
-                others.append(str(path.relative_to(root)))
-    pictures.sort(key=lambda path: natural(str(path.relative_to(root))))
-    return Found(root, tuple(pictures), tuple(sorted(tables)), len(others), min(others, default=""))
+            path = name if inside == "." else f"{inside}{os.sep}{name}"
+            picture = name.lower().endswith(tuple(FORMATS))
+            if not name.startswith("."):
+                (tables if name in METADATA else pictures if picture else others).append(path)
+    pictures.sort(key=natural)
+    found, beside = (tuple(Path(top, path) for path in paths) for paths in (pictures, sorted(tables)))
+    return Found(Path(top), found, beside, len(others), min(others, default=""))
 
 
 def natural(name: str) -> list[tuple[int, str]]:
