@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ensample.solvers.paths import PATHS
+from ensample.solvers.paths import PATHS, log_normal, polynomial
 
 each = pytest.mark.parametrize("name", PATHS)
 
@@ -50,3 +50,18 @@ def test_edm_learns_at_log_normal_noise():
     log_sigma = path.sigma(path.times(u)).log()
     assert float(log_sigma.median()) == pytest.approx(-0.507, abs=0.01)
     assert float(log_sigma.std()) == pytest.approx(1.2, abs=0.02)
+
+
+@each
+def test_times_of_ratios_and_grids_of_noise(name):
+    path = PATHS[name]
+    ratio = torch.logspace(-1.2, 1.2, 9, dtype=torch.float64)
+    t = path.time(ratio)
+    assert torch.allclose(path.sigma(t) / path.alpha(t), ratio, rtol=1e-9)
+    grid = polynomial(path, 5, 0.05, 20.0)
+    assert len(grid) == 6 and bool((grid.diff() < 0).all()) and float(grid[-1]) == path.first
+    roots = (path.sigma(grid[:5]) / path.alpha(grid[:5])) ** (1 / 7)
+    assert torch.allclose(roots.diff(), roots.diff()[:1].expand(4), rtol=1e-6)
+    u = (torch.arange(1000, dtype=torch.float64) + 0.5) / 1000
+    level = -path.log_snr(log_normal(path, u, -0.3, 0.8))
+    assert float(level.mean()) == pytest.approx(-0.3, abs=0.02) and float(level.std()) == pytest.approx(0.8, abs=0.02)

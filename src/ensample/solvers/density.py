@@ -20,7 +20,9 @@ PROBES = 16
 
 @dataclass(frozen=True)
 class Divergence:
-    """`sum_k w d_k . J d_k` over directions d [directions, columns]: the trace of J, or Hutchinson's estimate of it.
+    """`sum_k w d_k . J d_k` over directions d: the trace of J, or Hutchinson's estimate of it.
+
+    The directions are [directions, columns], or [directions, rows, columns] where each row has its own.
 
     Example:
         >>> Divergence.of(3).directions.tolist()[0]
@@ -47,7 +49,7 @@ class Divergence:
             for k, direction in enumerate(self.directions.to(x.dtype)):
                 more = k + 1 < len(self.directions)
                 (row,) = torch.autograd.grad(slope, x, direction.expand_as(x), retain_graph=more)
-                total += row @ direction
+                total += (row * direction).sum(1)
         return slope.detach(), self.weight * total
 
 

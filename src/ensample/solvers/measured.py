@@ -174,7 +174,7 @@ class Measured:
         alpha, sigma = self.path.alpha(t), self.path.sigma(t)
         ridge = self.noise**2 * (self.path.spread(t) / sigma).square().view(-1, 1, 1, 1)
         missed = self.y - self.measurement.of(data)
-        data = (data + self.measurement.back(missed, ridge if self.noise else 0.0)).view(len(x), -1)
+        data = (data + self.measurement.back(missed, ridge if self.noise else 0.0)).flatten(1)
         return data, (x - alpha * data) / sigma
 
 

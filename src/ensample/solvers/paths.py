@@ -16,6 +16,10 @@ from torch import Tensor
 CARE = 2.0
 """Power of a uniform number that makes a time to learn at."""
 
+LEAST, MOST = 0.03, 80.0
+"""Ratios sigma / alpha between which the steps of drawing pictures are spaced; the last leads from `LEAST` to the data.
+"""
+
 
 class Path(ABC):
     """A schedule of signal and noise. Abstract; leaves are final. Times are tensors of any shape."""

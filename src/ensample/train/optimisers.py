@@ -27,15 +27,25 @@ class Muon(Optimizer):
     """Momentum whose matrices are made orthogonal before each step (Jordan et al. 2024); AdamW for what is no matrix.
 
     A matrix [..., m, n] with both sides longer than one moves by `0.2 sqrt(max(m, n)) U V'` of its Nesterov momentum
-    U S V': a step of the size that AdamW takes (Liu et al. 2025), so that one learning rate serves both.
+    U S V': a step of the size that AdamW takes (Liu et al. 2025), so that one learning rate serves both. The kernels of
+    a convolution [out, in, height, width] are one matrix [out, in * height * width].
 
     Arguments:
-        weights: parameters; those of three and more dimensions are batches of matrices.
+        weights: parameters; those of three dimensions, or of more than four, are batches of matrices.
         lr, momentum, weight_decay: as in AdamW, decay is a share of the learning rate.
+        products: type in which matrices are made orthogonal; bfloat16 is as good, and faster where products of it are.
     """
 
-    def __init__(self, weights: Sequence[Tensor], lr: float, momentum: float, weight_decay: float) -> None:
+    def __init__(
+        self,
+        weights: Sequence[Tensor],
+        lr: float,
+        momentum: float,
+        weight_decay: float,
+        products: torch.dtype = torch.float32,
+    ) -> None:
         super().__init__(weights, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+        self.products = products
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
@@ -51,14 +61,20 @@ class Muon(Optimizer):
         assert gradient is not None
         state["step"] += 1
         first = state["exp_avg"].lerp_(gradient, 1 - momentum)
-        if is_matrix(weight):
-            size: float = 0.2 * max(weight.shape[-2:]) ** 0.5
-            return orthogonal(gradient.lerp(first, momentum)) * size
+        matrix = as_matrix(gradient.lerp(first, momentum))
+        if is_matrix(matrix):
+            size: float = 0.2 * max(matrix.shape[-2:]) ** 0.5
+            return (orthogonal(matrix.to(self.products)).to(weight.dtype) * size).view_as(weight)
         second = state["exp_avg_sq"].lerp_(gradient.square(), 0.01)
         steps = float(state["step"])
         scale = (second / (1 - 0.99**steps)).sqrt().add_(1e-8)
         moved: Tensor = first / (scale * float(1 - momentum**steps))
         return moved
+
+
+def as_matrix(weight: Tensor) -> Tensor:
+    """The kernels of a convolution as one matrix, anything else as it is."""
+    return weight.flatten(1) if weight.dim() == 4 else weight
 
 
 def is_matrix(weight: Tensor) -> bool:
@@ -120,7 +136,8 @@ def _sgd(options: Training, weights: list[Any]) -> Optimizer:
 
 
 def _muon(options: Training, weights: list[Any]) -> Optimizer:
-    return Muon(weights, options.learning_rate, options.momentum, options.weight_decay)
+    products = torch.bfloat16 if options.precision == "bfloat16" else torch.float32
+    return Muon(weights, options.learning_rate, options.momentum, options.weight_decay, products)
 
 
 OPTIMISERS: dict[str, tuple[Callable[[Training, list[Any]], Optimizer], Callable[[Tensor], State]]] = {

@@ -14,7 +14,7 @@ from ensample.events import Array, Batch, Continuous, Mixed
 from ensample.families.base import Distribution, Player, at_least
 from ensample.families.field.family import SOLVERS
 from ensample.families.field.parameterisation import PARAMETERISATIONS
-from ensample.families.images.field.fitted import LEAST, MOST, FieldPictures, Way
+from ensample.families.images.field.fitted import FieldPictures, Way
 from ensample.families.images.field.learning import Learning, errors
 from ensample.families.images.field.network import Guide
 from ensample.families.images.field.pixels import Pixels
@@ -26,7 +26,7 @@ from ensample.nets.images.patches import PatchTransformer
 from ensample.nets.images.sizes import size_for
 from ensample.nets.images.unet import UNet
 from ensample.nets.random import seeded
-from ensample.solvers.paths import PATHS, Path, polynomial
+from ensample.solvers.paths import LEAST, MOST, PATHS, Path, polynomial
 
 GRIDS: dict[str, Callable[[Path, int], Tensor]] = {
     "noise": lambda path, steps: polynomial(path, steps, LEAST, MOST),
@@ -66,11 +66,11 @@ class ImageField(Training):
         width: of the tokens, or channels at the largest size of a U-Net; none chooses by the size of the pictures.
         layers: of the transformer, or residual blocks at each size of a U-Net; none chooses likewise.
         heads: of attention.
-        travel: times that each step of a completion is taken, with noise put back between.
         integration: Runge-Kutta steps of the ODE behind `log_prob`.
-        probes: random directions of its divergence.
+        probes: random directions of its divergence; as many as there are pixels take the exact trace.
 
-    How it is trained: the options of `Training`.
+    How it is trained: the options of `Training`; pictures are drawn in the `precision` of learning, and scored in
+    float32.
 
     Example:
         >>> import numpy as np
@@ -110,10 +110,9 @@ class ImageField(Training):
     width: int | None = None
     layers: int | None = None
     heads: int = 4
-    travel: int = 2
     integration: int = 24
     probes: int = 1
-    learning_rate: float = 2e-3
+    learning_rate: float = 8e-3
     optimiser: Literal["adamw", "adam", "sgd", "muon"] = "muon"
     precision: Literal["float32", "bfloat16"] = "bfloat16"
     batch_size: int = 128
@@ -137,7 +136,6 @@ class ImageField(Training):
             width=1,
             layers=1,
             heads=1,
-            travel=1,
             integration=1,
             probes=1,
         )
@@ -185,8 +183,7 @@ class ImageField(Training):
         return module.eval()
 
     def _errors(self, module: FieldPictures, batch: Batch, generator: Generator, slopes: bool = True) -> Tensor:
-        offset = torch.rand(batch.cells.shape, generator=generator) - 0.5
-        data, known = module.pixels.numbers(batch.cells, offset), batch.mask.flatten(1)
+        data, known = module.pixels.numbers(batch.cells), batch.mask.flatten(1)
         learning = Learning(self.noise_mean, self.noise_sd, self.drop, self.coupling)
         return errors(module.field(batch), torch.where(known, data, 0.0), known, learning, generator, slopes)
 
@@ -199,10 +196,10 @@ class ImageField(Training):
             PARAMETERISATIONS[self.predict],
             SOLVERS[self.solver],
             GRIDS[self.grid](path, self.steps),
-            polynomial(path, self.integration, LEAST, MOST).flip(0),
+            self.integration,
             self.probes,
             Guide(self.guidance if width else 1.0, self.guide_low, self.guide_high),
-            self.travel,
+            self.precision == "bfloat16",
         )
         with seeded(generator):
             net = NETWORKS[self.network](self, pixels.event.shape, columns)

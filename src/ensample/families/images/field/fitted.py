@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Generator, Tensor, nn
@@ -18,17 +19,15 @@ from ensample.families.images.field.network import Guide, PictureField
 from ensample.families.images.field.pixels import Pixels
 from ensample.families.images.field.score import log_density_of_cells
 from ensample.families.layout import given_flat
-from ensample.nets.machine import operations
+from ensample.nets.machine import careful_products, operations
 from ensample.solvers.measured import Mask, Measured, travelled
-from ensample.solvers.paths import Path, polynomial
+from ensample.solvers.paths import LEAST, MOST, Path, polynomial
 from ensample.solvers.steps import Solver
 
 DRAWN = 256
-"""Pictures drawn in one pass."""
-SCORED = 32
-"""Pictures scored in one pass: always so many, so that a picture's score does not depend on its company."""
-LEAST, MOST = 0.03, 80.0
-"""Ratios sigma / alpha between which the steps of drawing are spaced; the last step leads from `LEAST` to the data."""
+"""Pictures drawn, or scored, in one pass."""
+TRAVEL = 4
+"""Times that each step of a completion is taken, with noise put back between."""
 
 
 @dataclass(frozen=True)
@@ -39,20 +38,24 @@ class Way:
         path, parameterisation: of the field.
         solver: what draws.
         grid: the times that it goes through, falling.
-        integration: the times of the ODE behind `log_prob`, rising to the end of the path.
+        integration: steps of the ODE behind `log_prob`.
         probes: random directions of the estimated divergence.
         guide: how given fields pull draws.
-        travel: times that each step of a completion is taken.
+        brief: whether pictures are drawn with products in bfloat16.
     """
 
     path: Path
     parameterisation: Parameterisation
     solver: Solver
     grid: Tensor
-    integration: Tensor
+    integration: int
     probes: int
     guide: Guide
-    travel: int
+    brief: bool
+
+    def products(self) -> AbstractContextManager[Any]:
+        """The precision of products while pictures are drawn."""
+        return torch.autocast("cpu", torch.bfloat16, enabled=self.brief)
 
 
 class FieldPictures(nn.Module, ArrayDistribution):
@@ -102,7 +105,9 @@ class FieldPictures(nn.Module, ArrayDistribution):
         empty, parts = unknown(n, self.event, cond), []
         for start in range(0, n, DRAWN):
             part = empty.take(slice(start, start + DRAWN))
-            x = self.way.solver(self.field(part), self.noise(len(part), generator), self.way.grid, generator)
+            x = self.noise(len(part), generator)
+            with self.way.products():
+                x = self.way.solver(self.field(part), x, self.way.grid, generator)
             parts.append(self.pixels.cells(x))
         cells = torch.cat(parts) if parts else empty.cells
         return Batch(cells, torch.ones_like(cells, dtype=torch.bool), cond)
@@ -111,17 +116,19 @@ class FieldPictures(nn.Module, ArrayDistribution):
     def draw(self, batch: Batch, generator: Generator, limits: Sequence[Limit] = ()) -> tuple[Batch, Tensor]:
         """Fill unset pixels; the weights are 0. There are no limits on pixels. Rows without a hole stay as they are."""
         cells, holes = batch.cells.clone(), torch.nonzero(~batch.mask.flatten(1).all(1))[:, 0]
-        for rows in torch.split(holes, DRAWN):
+        for rows in torch.split(holes, DRAWN) if len(holes) else ():
             part = batch.take(rows)
             known = self.pixels.numbers(part.cells).view(part.cells.shape) * part.mask
             field = Measured(self.field(part), Mask(part.mask), known, self.event.shape)
-            x = travelled(field, self.noise(len(part), generator), self.way.grid, generator, self.way.travel)
+            x = self.noise(len(part), generator)
+            with self.way.products():
+                x = travelled(field, x, self.way.grid, generator, TRAVEL)
             cells[rows] = torch.where(part.mask, part.cells, self.pixels.cells(x))
         return Batch(cells, torch.ones_like(batch.mask), batch.cond), torch.zeros(len(batch), dtype=torch.float64)
 
     @torch.no_grad()
     def log_prob(self, batch: Batch) -> Tensor:
-        """Log-probability of each picture, float64 [rows], estimated. Every picture meets the same noise.
+        """Log-probability of each picture, float64 [rows], estimated; the noise depends on the picture alone.
 
         Raises:
             InputError: a pixel is not known.
@@ -129,9 +136,8 @@ class FieldPictures(nn.Module, ArrayDistribution):
         if not bool(batch.mask.all()):
             raise InputError("Only whole pictures are scored.", "log_prob", "a picture with holes", "impute it first")
         total = torch.zeros(len(batch), dtype=torch.float64)
-        for start in range(0, len(batch), SCORED):
-            rows = torch.arange(start, start + SCORED).clamp(max=len(batch) - 1)
-            part = batch.take(rows)
-            density = log_density_of_cells(self, part)
-            total[start : start + SCORED] = density[: len(total) - start]
-        return total
+        for start in range(0, len(batch), DRAWN):
+            here = slice(start, start + DRAWN)
+            with careful_products():
+                total[here] = log_density_of_cells(self, batch.take(here))
+        return total.clamp(max=0.0)

@@ -36,10 +36,9 @@ class Pixels:
         numbers = event.lattice.encode(some)
         return cls(event, numbers.mean(), numbers.std(correction=0).clamp(min=1e-2))
 
-    def numbers(self, cells: Tensor, offset: Tensor | float = 0.0) -> Tensor:
-        """Numbers [rows, coordinates] float32 at a place inside each cell, in +-1/2 from its middle."""
-        real = self.event.lattice.encode(cells.to(torch.float64) + offset)
-        return self.standard(real).flatten(1).to(torch.float32)
+    def numbers(self, cells: Tensor) -> Tensor:
+        """Numbers [rows, coordinates] float32 of the middle of each cell."""
+        return self.standard(self.event.lattice.encode(cells)).flatten(1).to(torch.float32)
 
     def standard(self, real: Tensor) -> Tensor:
         """Standardised numbers of real ones in [-1, 1]."""
@@ -52,7 +51,7 @@ class Pixels:
         return lattice.index(real.clamp(-4.0, 4.0)).clamp(lattice.low, lattice.high).view(-1, *self.event.shape)
 
     @property
-    def log_cell(self) -> float:
-        """Log of the width of a cell, in units of the numbers."""
-        middle = torch.tensor(0.5 * (self.event.lattice.low + self.event.lattice.high), dtype=torch.float64)
-        return float(self.event.lattice.log_slope(middle) - torch.log(self.spread))
+    def width(self) -> float:
+        """Of a cell, in units of the numbers."""
+        ends = self.standard(self.event.lattice.encode(torch.tensor([-0.5, 0.5])))
+        return float(ends[1] - ends[0])
