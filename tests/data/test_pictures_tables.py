@@ -211,7 +211,6 @@ def test_every_verb_of_a_data_set(tmp_path):
     assert np.array_equal(np.concatenate([pixels_of(part.column(0)) for part in parts]), PIXELS)
     both = Dataset.from_arrow(pa.concat_tables([data.to_arrow(), test.to_arrow()]))
     assert len(images(both)) == 40
-    assert len(data.to_pandas()) == 30
     assert en.read(data).schema["image"].kind.name == "image"
     data.save(tmp_path / "a.parquet")
     streamed = read(tmp_path / "a.parquet", limit=1)
@@ -221,6 +220,30 @@ def test_every_verb_of_a_data_set(tmp_path):
     assert en.read(streamed).schema == en.read(data).schema
 
 
-def test_grouping_and_lists_refuse_nothing_silently():
-    with pytest.raises(InputError):
+def test_frames():
+    data = Dataset.from_arrow(table_of())
+    frame = data.to_pandas()
+    assert list(frame.columns) == ["id", "image", "word"]
+    assert np.array_equal(frame["image"][4], PIXELS[4])
+    back = read(frame)
+    assert np.array_equal(images(back), PIXELS)
+    assert back.column("word").to_pylist() == ["a", None, "b"] * 10
+    assert np.array_equal(images(read(data.to_polars())), PIXELS)
+    alone = data.select(["image"]).to_pandas()
+    assert np.array_equal(images(read(alone)), PIXELS)
+    holed = pa.concat_arrays([tensor_column(PIXELS[:2]), pa.nulls(1, tensor_column(PIXELS).type)])
+    assert Dataset.from_arrow(pa.table({"image": holed})).to_pandas()["image"][2] is None
+
+
+@pytest.mark.parametrize("options", [{"by": "id"}, {"by": "image"}, {"by": "id", "keep": ["image"]}])
+def test_pictures_are_no_steps(options):
+    with pytest.raises(InputError, match="column 'image'"):
+        Dataset.from_arrow(table_of()).sequences(**options)
+
+
+def test_lists_of_pictures_are_refused():
+    lists = pa.ListArray.from_arrays(pa.array([0, 2, 30], pa.int32()), tensor_column(PIXELS))
+    with pytest.raises(InputError, match="lists of pictures"):
+        read(pa.table({"x": lists}))
+    with pytest.raises(InputError, match="column 'image', record 1"):
         read({"image": [PIXELS[0], 3]})

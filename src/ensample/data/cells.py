@@ -40,6 +40,9 @@ def refuse_type(field: pa.Field, source: str) -> None:
     """Raise InputError if a column holds no numbers, texts, truths, times, nor lists of them, nor pictures."""
     if is_sequence(field.type):
         for part in step_fields(field.type):
+            if is_pictures(part.type):
+                seen, fix = "lists of pictures", "give each picture a record of its own"
+                raise InputError("A step holds plain values.", f"{source}, column {field.name!r}", seen, fix)
             refuse_type(part.with_name(f"{field.name}.{part.name}"), source)
         return
     kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type

@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 
+from ensample.data.pictures.column import is_pictures, pixels_of
 from ensample.errors import CapabilityError
 
 if TYPE_CHECKING:
@@ -15,11 +17,20 @@ if TYPE_CHECKING:
 
 
 def to_pandas(table: pa.Table) -> pd.DataFrame:
-    """Types kept: integers and truths with missing values use pandas' nullable types, as float would lose them."""
+    """Types kept: integers and truths with missing values use pandas' nullable types, as float would lose them.
+
+    Pictures are arrays [height, width, channels] that share the memory of the table.
+    """
     pandas = optional("pandas", "pandas")
     holed = {f.name for f, column in zip(table.schema, table.columns, strict=True) if column.null_count}
     nullable = {kind: pandas.array([], dtype=name).dtype for kind, name in _NULLABLE.items()}
-    frame: pd.DataFrame = table.to_pandas()
+    shown = [f.name for f in table.schema if is_pictures(f.type)]
+    frame: pd.DataFrame = table.drop_columns(shown).to_pandas()
+    for name in shown:
+        column, cells = table.column(name), np.empty(len(table), dtype=object)
+        cells[:] = list(pixels_of(column))
+        cells[np.asarray(column.is_null())] = None
+        frame.insert(table.column_names.index(name), name, pandas.Series(cells, dtype=object))
     for f in table.schema:
         if f.name in holed and f.type in nullable:
             frame[f.name] = nullable[f.type].__from_arrow__(table.column(f.name))

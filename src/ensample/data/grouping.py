@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ensample.data.nested import lists_of
+from ensample.data.pictures.column import is_pictures
 from ensample.errors import InputError
 
 if TYPE_CHECKING:
@@ -39,6 +40,10 @@ def grouped(data: Dataset, by: str | Sequence[str], order: str | None, keep: Seq
 
 def _check(data: Dataset, outside: list[str], inside: list[str], name: str) -> None:
     data.select(outside)  # says which columns there are, and that none comes twice
+    for column in (*outside, *inside):
+        if is_pictures(data.arrow_schema.field(column).type):
+            seen, fix = "pictures", "leave it out: data.select([...]).sequences(...)"
+            raise InputError("A step of a sequence holds plain values.", f"column {column!r}", seen, fix)
     for column in outside:
         gone = data.column(column).null_count
         if gone:
