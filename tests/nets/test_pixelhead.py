@@ -6,8 +6,7 @@ import pytest
 import torch
 from torch import Generator
 
-from ensample.nets.images.pixelhead import HEADS, Logistics, usual_head
-from ensample.nets.images.pixels import invert
+from ensample.nets.images.pixelhead import HEADS, Logistics, invert, usual_head
 
 CASES = [("bernoulli", 2, 3), ("softmax", 2, 2), ("softmax", 7, 3), ("logistic", 256, 3), ("logistic", 40, 1)]
 heads = pytest.mark.parametrize(("name", "levels", "channels"), CASES)
@@ -24,6 +23,8 @@ def test_tables_are_the_chain_of_the_likelihood(name, levels, channels):
         table = head.table(raw, codes, c)
         assert torch.allclose(table.exp().sum(1), torch.ones(9), atol=1e-4)
         assert torch.allclose(table.gather(1, codes[:, c : c + 1])[:, 0], log_p[:, c], atol=1e-4, rtol=1e-4)
+        u = torch.rand(9, generator=generator, dtype=torch.float64)
+        assert torch.equal(head.choose(raw, codes, c, u), invert(table.double(), u))
         later = torch.where(torch.arange(channels) >= c, levels - 1 - codes, codes)
         assert torch.equal(head.table(raw, later, c), table), "a channel sees the earlier ones alone"
         if c:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -117,11 +119,6 @@ class GatedLayer(nn.Module):
         near = torch.cat([F.pad(h, (0, 0, 0, 0, 1, 0))[:-1], h, F.pad(h, (0, 0, 0, 0, 0, 1))[1:]], 2)
         return F.linear(near, self.taps[:, : 3 * self.width]) + F.linear(cond, self.given, self.bias)
 
-    def step(self, above: Tensor, left: Tensor, h: Tensor) -> Tensor:
-        """One pixel, from what is above [rows, 2 channels], and the left pixel's and its own channels."""
-        u, g = torch.addmm(above, torch.cat([left, h], 1), self.taps[:, 3 * self.width :].t()).chunk(2, 1)
-        return torch.addmm(h, u * torch.sigmoid(g), self.mix.t())
-
     def _kernel(self) -> Tensor:
         """[2 channels, channels, 2, 3] with a zero for the pixel to the right."""
         taps = F.pad(self.taps.view(-1, 5, self.width), (0, 0, 0, 1))
@@ -196,10 +193,9 @@ class CnnScan(Scan):
         rows, wide, near = len(cond), net.size[1], net.near.reach
         kept = near if net.rows is None else max(near, net.rows.reach)
         self.told = Told(rows, net.inputs, wide, kept, net.near.before)
-        self.layers = [layer for layer in net.layers if isinstance(layer, GatedLayer)]
-        self.hidden = [torch.zeros(wide + 1, rows, net.width) for _ in self.layers]  # inputs of each layer, after zeros
+        self.layers = [LayerScan(layer, wide, cond) for layer in net.layers if isinstance(layer, GatedLayer)]
         self.before = [torch.zeros(rows, net.rows.width) for _ in net.rows.up] if net.rows is not None else []
-        self.start, self.shifts = torch.empty(0), [torch.empty(0)] * len(self.layers)
+        self.start: Sequence[Tensor] = ()
 
     def next(self) -> Tensor:
         """From the pixels to the left and what is kept."""
@@ -207,9 +203,8 @@ class CnnScan(Scan):
         if column == 0:
             self._begin(row)
         h = self.net.near.pixel(self.start[column], self.told.before())
-        for layer, hidden, shift in zip(self.layers, self.hidden, self.shifts, strict=True):
-            hidden[column + 1] = h
-            h = layer.step(shift[column], hidden[column], h)
+        for layer in self.layers:
+            h = layer.step(column, h)
         return self.net.outlet(h)
 
     def tell(self, x: Tensor) -> None:
@@ -219,10 +214,32 @@ class CnnScan(Scan):
     def _begin(self, row: int) -> None:
         """What the rows above say of all pixels of this row."""
         net, above = self.net, self.told.above
-        self.start = net.near.row(above, row)
-        self.shifts = [layer.above(h[1:], self.cond) for layer, h in zip(self.layers, self.hidden, strict=True)]
+        start = net.near.row(above, row)
+        for layer in self.layers:
+            layer.begin()
         if net.rows is not None:
             g = net.rows.first(above[:, :, above.shape[2] - net.rows.reach :], row, self.cond)
-            for layer, before in enumerate(self.before):
-                self.before[layer], g = g, net.rows.layer(layer, g, before)
-            self.start = self.start + net.rows.channels(g).transpose(0, 1)
+            for i, before in enumerate(self.before):
+                self.before[i], g = g, net.rows.layer(i, g, before)
+            start = start + net.rows.channels(g).transpose(0, 1)
+        self.start = start.unbind()
+
+
+class LayerScan:
+    """One gated layer, pixel by pixel: it keeps its inputs of the row above and of this one."""
+
+    def __init__(self, layer: GatedLayer, wide: int, cond: Tensor) -> None:
+        self.layer, self.cond = layer, cond
+        self.beside, self.mix = layer.taps[:, 3 * layer.width :].t().contiguous(), layer.mix.t().contiguous()
+        self.row = [torch.zeros(len(cond), layer.width)] * (wide + 1)  # a zero, then the inputs of a row
+        self.above: Sequence[Tensor] = ()
+
+    def begin(self) -> None:
+        """What the row above says of all pixels of the next row."""
+        self.above = self.layer.above(torch.stack(self.row[1:]), self.cond).unbind()
+
+    def step(self, column: int, h: Tensor) -> Tensor:
+        """What the layer makes of the channels [rows, channels] of the pixel in this column."""
+        self.row[column + 1] = h
+        u, g = torch.addmm(self.above[column], torch.cat([self.row[column], h], 1), self.beside).chunk(2, 1)
+        return torch.addmm(h, u * torch.sigmoid(g), self.mix)

@@ -62,6 +62,10 @@ class PixelHead(nn.Module):
         Of `codes` [rows, channels] only the channels before this one are looked at.
         """
 
+    def choose(self, raw: Tensor, codes: Tensor, channel: int, u: Tensor) -> Tensor:
+        """The level [rows] at which the channel's distribution function passes u [rows] float64."""
+        return invert(self.table(raw, codes, channel).to(torch.float64), u)
+
 
 class Bernoulli(PixelHead):
     """Two levels: `logit p(x_c = 1) = z_c + sum over c' < c of a_cc' (2 x_c' - 1)`; z and a are the parameters.
@@ -92,6 +96,11 @@ class Bernoulli(PixelHead):
         """Both levels."""
         logit = self._logit(raw, 2.0 * codes.to(raw.dtype) - 1.0, channel)
         return F.logsigmoid(torch.stack([-logit, logit], -1))
+
+    def choose(self, raw: Tensor, codes: Tensor, channel: int, u: Tensor) -> Tensor:
+        """Level 1 from the probability of level 0 on."""
+        logit = self._logit(raw, 2.0 * codes.to(raw.dtype) - 1.0 if channel else codes, channel)
+        return (u >= torch.sigmoid(-logit)).to(torch.int64)
 
     def _logit(self, raw: Tensor, sign: Tensor, channel: int) -> Tensor:
         logit, first = raw[..., channel], self.channels + channel * (channel - 1) // 2
@@ -203,6 +212,18 @@ class Logistics(PixelHead):
         inside = log_logistic_interval(a, b, math.log(half) - log_scale)
         low, high = F.logsigmoid(b), F.logsigmoid(-a)
         return torch.where(codes == 0, low, torch.where(codes == self.levels - 1, high, inside))
+
+
+def invert(table: Tensor, u: Tensor) -> Tensor:
+    """The level at which the distribution function passes u: [rows] from log-probabilities [rows, levels].
+
+    Example:
+        >>> invert(torch.tensor([[0.5, 0.5]]).log(), torch.tensor([0.7])).tolist()
+        [1]
+    """
+    cumulative = torch.exp(table).cumsum(1)
+    passed = torch.searchsorted(cumulative, u[:, None] * cumulative[:, -1:], right=True)
+    return passed[:, 0].clamp(max=table.shape[1] - 1)
 
 
 HEADS: dict[str, Callable[[int, int, int], PixelHead]] = {

@@ -17,6 +17,7 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
 from ensample.nets.images.pixelhead import PixelHead
+from ensample.nets.images.pixelhead import invert as invert  # of use to who draws levels
 
 EMBEDDED = 16
 """Most numbers that stand for a class of an array of classes."""
@@ -187,37 +188,33 @@ class PixelNet(nn.Module):
         scan = self.trunk.scan(cond) if scan is None else scan
         out, known = codes.flatten(2).clone(), known.flatten(2)
         uniform = torch.rand(len(codes), self.shape[0], out.shape[2], generator=generator, dtype=torch.float64)
-        bias, some = self._bias(), bool(known.any())
-        weight, begun = torch.zeros(len(codes), dtype=torch.float64), torch.zeros(len(codes), dtype=torch.bool)
-        for p in range(out.shape[2]):
-            raw, pixel = scan.next().to(torch.float32) + bias[p], out[:, :, p]
+        bias, late, some = self._bias().unbind(), _Late(len(codes)), bool(known.any())
+        for p, pixel in enumerate(out.unbind(2)):
+            raw = scan.next().to(torch.float32) + bias[p]
             for c in range(self.shape[0]):
-                table = self.head.table(raw, pixel, c).to(torch.float64)
-                drawn = invert(table, uniform[:, c, p])
+                drawn = self.head.choose(raw, pixel, c, uniform[:, c, p])
                 if some:
                     here = known[:, c, p]
-                    told = table.gather(1, pixel[:, c : c + 1])[:, 0]
-                    weight += torch.where(here & begun, told, 0.0)
-                    begun |= ~here
+                    late.add(self.head.table(raw, pixel, c).gather(1, pixel[:, c : c + 1])[:, 0], here)
                     drawn = torch.where(here, pixel[:, c], drawn)
                 pixel[:, c] = drawn
             scan.tell(self.reader(pixel, 1))
-        return out.view(codes.shape).clone(), weight
+        return out.view(codes.shape).clone(), late.weight
 
     def _bias(self) -> Tensor:
         return self.bias.view(-1, self.head.outputs)
 
 
-def invert(table: Tensor, u: Tensor) -> Tensor:
-    """The level at which the distribution function passes u: [rows] from log-probabilities [rows, levels].
+class _Late:
+    """The log-probability [rows] of what is known after the first level drawn."""
 
-    Example:
-        >>> invert(torch.tensor([[0.5, 0.5]]).log(), torch.tensor([0.7])).tolist()
-        [1]
-    """
-    cumulative = torch.exp(table).cumsum(1)
-    passed = torch.searchsorted(cumulative, u[:, None] * cumulative[:, -1:], right=True)
-    return passed[:, 0].clamp(max=table.shape[1] - 1)
+    def __init__(self, rows: int) -> None:
+        self.weight, self.begun = torch.zeros(rows, dtype=torch.float64), torch.zeros(rows, dtype=torch.bool)
+
+    def add(self, log_p: Tensor, known: Tensor) -> None:
+        """The next level: what it has for log-probability if it is known, bool [rows]."""
+        self.weight += torch.where(known & self.begun, log_p.to(torch.float64), 0.0)
+        self.begun |= ~known
 
 
 def weights(rows: int, columns: int, scale: float = 1.0) -> nn.Parameter:
