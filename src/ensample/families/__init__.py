@@ -16,6 +16,7 @@ from ensample.families.gan.family import Gan
 from ensample.families.images.autoregressive import ImageAutoregressive
 from ensample.families.images.field import ImageField
 from ensample.families.images.gan import ImageGan
+from ensample.families.images.patches import ImagePatches
 from ensample.families.images.vae import ImageVae
 from ensample.families.independent import Independent
 from ensample.families.markov.family import Markov
@@ -54,6 +55,7 @@ TABLE: dict[str, type[Family]] = {
         ImageGan,
         ImageAutoregressive,
         ImageVae,
+        ImagePatches,
     )
 }
 """Every family by its public name."""
@@ -76,6 +78,7 @@ __all__ = [
     "ImageAutoregressive",
     "ImageField",
     "ImageGan",
+    "ImagePatches",
     "ImageVae",
     "Independent",
     "Kernels",
