@@ -126,7 +126,8 @@ class Blur(Measurement):
         p, r, q = (part.to(y.dtype) for part in torch.linalg.svd(self.across.to(torch.float64)))
         size = s[:, None] * r
         gain = torch.where(size > LEAST * size.max(), size / (size.square() + ridge), 0.0)
-        return v.T @ (gain * (u.T @ y @ p)) @ q
+        out: Tensor = v.T @ (gain * (u.T @ y @ p)) @ q
+        return out
 
 
 def _mirrored(size: int, sd: float) -> Tensor:

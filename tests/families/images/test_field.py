@@ -68,7 +68,7 @@ def test_law_5_the_likelihood_of_an_exact_field_is_the_law(path):
     """With the exact trace the bound is tight to hundredths of a nat; one probe has no bias."""
     batch = toy_pictures(30, seed=5).batch()
     gap = toy_log_prob(batch.cells) - exact(path=path, probes=16, integration=32).log_prob(batch)
-    assert 0.0 < float(gap.mean()) < 0.06 and float(gap.abs().max()) < 0.3
+    assert 0.0 < float(gap.mean()) < 0.06 and float(gap.abs().max()) < 0.5
     rough = toy_log_prob(batch.cells) - exact(path=path, integration=20).log_prob(batch)
     assert abs(float(rough.mean())) < 4 * float(rough.std()) / 30**0.5 + 0.06
 

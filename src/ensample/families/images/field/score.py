@@ -17,25 +17,27 @@ if TYPE_CHECKING:
     from ensample.families.images.field.fitted import FieldPictures
 
 REACH = 3.0
-"""Standard deviations of the last noise from the middle of a cell to its edge."""
+"""Standard deviations of the last noise from the middle of a cell to its edge, if the path comes so near to the data.
+"""
 
 MIX = (-0x61C8864680B583EB, -0x40A7B892E31B1A47, -0x6B2FB644ECCEEE15)
 """The odd numbers of splitmix64 (Steele et al. 2014), as signed integers."""
 
 
 def log_density_of_cells(model: FieldPictures, batch: Batch) -> Tensor:
-    """Log-probability of the cells [rows] float64, nats, of the field without guidance: `log p_t(x) - log q(x | cells)`.
+    """Log-probability of the cells [rows] float64, nats: `log p_t(x) - log q(x | cells)`, not guided.
 
-    The ODE is thought to end at the time t where noise has a third of a cell's half width, and a picture to be the cells
-    that hold it there. Then `x = alpha (middle + ratio e)` with e normal, but inside the cell, has a density q, and the
-    difference is in the mean over q a lower bound (truncated-normal dequantisation: Zheng et al. 2023). The e and the
-    directions of the divergence are drawn anew for each picture, from nothing but its cells.
+    The ODE is thought to end at the time t where noise has a third of a cell's half width, and a picture to be the
+    cells that hold it there. Then `x = alpha (middle + ratio e)` with e normal, but inside the cell, has a density q,
+    and the difference is in the mean over q a lower bound (truncated-normal dequantisation: Zheng et al. 2023). The e
+    and the directions of the divergence are drawn anew for each picture, from nothing but its cells.
     """
     width, probes, path = math.prod(model.event.shape), model.way.probes, model.way.path
     uniform = keyed(batch.cells.flatten(1), (1 + probes) * width)
-    inside = math.erf(REACH / math.sqrt(2))
-    e = torch.special.ndtri(0.5 + inside * (uniform[:, :width] - 0.5))
-    ratio = 0.5 * model.pixels.width / REACH
+    half, first = 0.5 * model.pixels.width, torch.tensor([path.first], dtype=torch.float64)
+    ratio = max(half / REACH, float(path.sigma(first) / path.alpha(first)))
+    inside = math.erf(half / ratio / math.sqrt(2))
+    e: Tensor = torch.special.ndtri(0.5 + inside * (uniform[:, :width] - 0.5))
     grid = polynomial(path, model.way.integration + 1, ratio, MOST)[:-1].flip(0)
     alpha = path.alpha(grid[:1])
     x = (alpha * (model.pixels.numbers(batch.cells) + ratio * e)).to(torch.float32)
@@ -45,7 +47,8 @@ def log_density_of_cells(model: FieldPictures, batch: Batch) -> Tensor:
         divergence = Divergence(signs.view(len(batch), probes, width).transpose(0, 1), 1 / probes)
     alive = torch.ones(x.shape, dtype=torch.bool)
     log_q = -0.5 * (e.square() + math.log(2 * math.pi)).sum(1) - width * math.log(inside * ratio * float(alpha))
-    return log_density(model.field(batch, Guide()), x, grid, alive, divergence) - log_q
+    log_p = log_density(model.field(batch, Guide()), x, grid, alive, divergence)
+    return log_p - log_q
 
 
 def keyed(cells: Tensor, count: int) -> Tensor:
