@@ -108,7 +108,7 @@ def report(
         reference = Reference(learned, held_out, model.schema.select(names), given=given, seed=seed)
     made = sampled_from(model, reference, seed)
     sort = model.can.get("log_prob")
-    likelihood = (np.asarray(model.log_prob(reference.test_table)), sort) if sort is not None else ()
+    likelihood = (np.asarray(model.log_prob(reference.scored)), sort) if sort is not None else ()
     return judged_report(model.family.name, reference, reference.subject.judge(reference, made, *likelihood))
 
 

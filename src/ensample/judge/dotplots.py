@@ -120,6 +120,6 @@ def _scale(measures: Sequence[Measure], start: float, end: float) -> Scale:
 
 
 def _tick(value: float, measure: Measure) -> str:
-    if measure.name in ("bits", "density") or "two-sample" in measure.name:
+    if measure.digits is not None or measure.name in ("bits", "density") or "two-sample" in measure.name:
         return f"{value:g}"
     return f"{100 * value:.4g}%"

@@ -46,7 +46,7 @@ def judge(reference: Reference, table: pa.Table, log_prob: np.ndarray | None = N
     Arguments:
         reference: the real rows.
         table: made rows, same columns.
-        log_prob: the model's nats for each row of `reference.test_table`, [rows]; None if it has no likelihood.
+        log_prob: the model's nats for each row of `reference.scored`, [rows]; None if it has no likelihood.
         sort: how far that likelihood can be trusted.
 
     Raises:

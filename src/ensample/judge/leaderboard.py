@@ -272,7 +272,7 @@ def sampled_from(model: Any, reference: Any, seed: int) -> pa.Table:
 
 def _likelihood(model: Any, reference: Any) -> tuple[Any, ...]:
     sort = model.can.get("log_prob")
-    return () if sort is None else (np.asarray(model.log_prob(reference.test_table)), sort)
+    return () if sort is None else (np.asarray(model.log_prob(reference.scored)), sort)
 
 
 def ranked(entries: list[Entry], ranked_by: str) -> Iterator[Entry]:

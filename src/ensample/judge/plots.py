@@ -182,8 +182,8 @@ def level_shares(real: Column, made: Column) -> list[tuple[str, float, float]]:
     return [*rows, ("missing", *lost)] if max(lost) > 0 else rows  # type: ignore[list-item]
 
 
-def distances(to_train: np.ndarray, to_test: np.ndarray) -> Markup:
-    """Distances of made rows to the nearest training row (filled) and the nearest held-out row (outline)."""
+def distances(to_train: np.ndarray, to_test: np.ndarray, noun: str = "row") -> Markup:
+    """Distances of made records to the nearest training record (filled) and the nearest held-out one (outline)."""
     wide, high = 640.0, 220.0
     top = float(np.quantile(np.r_[to_train, to_test], 0.995)) or 1.0
     edges = np.linspace(0, top, 49)
@@ -193,14 +193,15 @@ def distances(to_train: np.ndarray, to_test: np.ndarray) -> Markup:
     line = [(across(0), up(0))]
     for k in range(len(edges) - 1):
         x, step = across(edges[k]), across(edges[k + 1]) - across(edges[k])
-        shares = f"{percent(counts[0][k])} to training rows, {percent(counts[1][k])} to held-out rows"
+        shares = f"{percent(counts[0][k])} to training {noun}s, {percent(counts[1][k])} to held-out {noun}s"
         words = f"distance {edges[k]:.2f} to {edges[k + 1]:.2f}: {shares}"
         out.append(_bar(x + 0.5, step - 1, up, counts[0][k], hint(words), "made"))
         line += [(x, up(counts[1][k])), (x + step, up(counts[1][k]))]
     out.append(path([*line, (across(top), up(0))], class_="real-line"))
     out += [text(across(m), high - 22, f"{m:g}", text_anchor="middle") for m in ticks(0, top, 6)]
-    out.append(text(wide / 2, high - 4, "distance to the nearest real row (0 is an equal row)", text_anchor="middle"))
-    return picture(wide, high, "distances from made rows to training and to held-out rows", *out)
+    label = f"distance to the nearest real {noun} (0 is an equal {noun})"
+    out.append(text(wide / 2, high - 4, label, text_anchor="middle"))
+    return picture(wide, high, f"distances from made {noun}s to training and to held-out {noun}s", *out)
 
 
 def _base(right: float) -> str:

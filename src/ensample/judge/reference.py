@@ -92,6 +92,11 @@ class Reference:
 
         return ROWS
 
+    @property
+    def scored(self) -> pa.Table:
+        """The held-out rows that a likelihood is asked of: all."""
+        return self.test_table
+
     def once(self, build: Callable[..., T], *arguments: int) -> T:
         """The result of `build(self, *arguments)`, computed at the first call and kept."""
         key = (build, arguments)

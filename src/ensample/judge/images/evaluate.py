@@ -49,7 +49,7 @@ def judge_pictures(
     Arguments:
         reference: the real pictures.
         table: made records; those of a model that is given the label have it too.
-        log_prob: the model's nats for each record of `reference.test_table`, [rows]; None if it has no likelihood.
+        log_prob: the model's nats for each record of `reference.scored`, [rows]; None if it has no likelihood.
         sort: how far that likelihood can be trusted.
 
     Raises:
@@ -134,15 +134,16 @@ def real_pictures(reference: PictureReference, count: int) -> pa.Table:
 
 
 def loose_pixels(reference: PictureReference, count: int) -> pa.Table:
-    """Each pixel drawn from the training pictures on its own (of the same label, if there is one): the floor."""
+    """Each pixel drawn from the training pictures on its own (of the same label, if that is given): the floor."""
     rng = np.random.default_rng(reference.seed + 12)
     rows = rng.permutation(np.resize(np.arange(len(reference.test)), count))
-    wanted = None if reference.test.labels is None else reference.test.labels[rows]
+    labels = reference.test.labels if reference.label in reference.given else None
+    wanted = None if labels is None else labels[rows]
     pixels = np.empty((count, *reference.shape), np.uint8)
     for label in [None] if wanted is None else np.unique(wanted):
         places = np.arange(count) if wanted is None else np.flatnonzero(wanted == label)
-        labels = reference.train.labels
-        alike = np.arange(len(reference.train)) if labels is None else np.flatnonzero(labels == label)
+        known = reference.train.labels
+        alike = np.arange(0) if known is None or wanted is None else np.flatnonzero(known == label)
         source = reference.train.pixels[alike if len(alike) else np.arange(len(reference.train))]
         pixels[places] = _loose(source, len(places), rng)
     columns = {reference.picture: tensor_column(pixels)}

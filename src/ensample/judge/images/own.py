@@ -138,7 +138,7 @@ class _Turns:
 
 def _learn(body: nn.Module, head: nn.Linear, pictures: np.ndarray, task: Any, seen: int, seed: int, how: str) -> None:
     """AdamW with a rising, then falling rate; loss in float32."""
-    steps = max(20, seen // BATCH)
+    steps = max(1, seen // BATCH)
     weights = [*body.parameters(), *head.parameters()]
     groups = [
         {"params": [w for w in weights if w.dim() > 1], "weight_decay": DECAY},

@@ -32,6 +32,7 @@ class Sizes:
     features: int = 10_000
     neighbours: int = 4_000
     copies: int = 10_000
+    scored: int = 1_000
 
 
 @dataclass(frozen=True)
@@ -162,6 +163,11 @@ class PictureReference:
     def held_out(self, count: int) -> np.ndarray:
         """Rows of `count` held-out pictures, at random and always the same."""
         return np.random.default_rng(self.seed).permutation(len(self.test))[:count]
+
+    @cached_property
+    def scored(self) -> pa.Table:
+        """The held-out records that a likelihood is asked of: some likelihoods of pictures take seconds each."""
+        return self.test_table.take(pa.array(np.sort(self.held_out(self.sizes.scored))))
 
     def once(self, build: Callable[..., T], *arguments: int) -> T:
         """The result of `build(self, *arguments)`, computed at the first call and kept."""

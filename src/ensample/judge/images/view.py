@@ -39,7 +39,7 @@ def detail(reference: PictureReference, judgement: Judgement) -> dict[str, Any]:
         "sheets": [_sheet(reference, made, "made"), _sheet(reference, _real(reference), "real, held out")],
         "classes": class_rows(judgement),
         "check": check,
-        "copy_picture": None if check is None else distances(check.to_train, check.to_test),
+        "copy_picture": None if check is None else distances(check.to_train, check.to_test, "picture"),
         "beside": _beside(reference, made, check),
         "closest": _closest(reference, made, check),
     }
