@@ -247,3 +247,16 @@ def test_lists_of_pictures_are_refused():
         read(pa.table({"x": lists}))
     with pytest.raises(InputError, match="column 'image', record 1"):
         read({"image": [PIXELS[0], 3]})
+
+
+def test_parts_of_what_lies_in_a_file_are_not_copied(monkeypatch):
+    data = Dataset.from_arrow(pa.concat_tables([table_of().slice(0, 11), table_of().slice(11)]))
+    held = data.split(test=10, seed=1)
+    monkeypatch.setattr("ensample.data.pictures.buffer.IN_MEMORY", 1000)
+    monkeypatch.setattr("ensample.data.pictures.column.BATCH_BYTES", 500)
+    for part, other in zip(data.split(test=10, seed=1), held, strict=True):
+        assert part.streams
+        assert part.to_arrow().equals(other.to_arrow())
+        assert len(part.split(test=3, seed=0)[1]) == 3
+    monkeypatch.setattr("ensample.data.pictures.buffer.IN_MEMORY", 10_000)
+    assert not data.split(test=10)[0].streams

@@ -101,7 +101,7 @@ def test_refusals_name_field_and_row():
     assert "the value 254" in caught.value.seen
     with pytest.raises(InputError, match="column 'scan'") as caught:
         kind.levels_of(tensor_column(pictures([0, 255], (3, 7, 5, 3))), "scan")
-    assert caught.value.fix == "read them with size=(6, 5)"
+    assert caught.value.fix == "read them with size=(6, 5), mode='RGB'"
     holed = pa.concat_arrays([tensor_column(odd).slice(0, 4), pa.nulls(1, tensor_column(odd).type)])
     with pytest.raises(InputError, match=r"column 'scan', row 4"):
         kind.levels_of(holed, "scan")

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from ensample.data import marks, show
 from ensample.data.missing import no_nan
+from ensample.data.pictures.buffer import in_file
 from ensample.data.split import halves
 from ensample.data.store import Memory, Projection, Side, Store, rebatch
 from ensample.errors import InputError
@@ -165,7 +166,7 @@ class Dataset:
             (7, 3)
         """
         train, held, count = halves(test, seed, len(self))
-        if isinstance(self._store, Memory):
+        if isinstance(self._store, Memory) and not in_file(self._store.table):
             chosen = held.contains(np.arange(len(self), dtype=np.uint64))
             table = self._store.table
             return self._with(table.filter(pa.array(~chosen))), self._with(table.filter(pa.array(chosen)))

@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 import pyarrow as pa
 
+from ensample.data.pictures.column import batch_rows
 from ensample.data.split import Part
 
 
@@ -80,7 +81,7 @@ class Side:
     def read(self, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """The rows of the whole that fall on this side."""
         start = 0
-        for batch in self.whole.read(names):
+        for batch in _pieces(self.whole.read(names)):
             chosen = self.part.contains(np.arange(start, start + batch.num_rows, dtype=np.uint64))
             start += batch.num_rows
             yield batch.filter(pa.array(chosen))
@@ -107,6 +108,13 @@ class Projection:
     def read(self, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """A pass over the whole that asks for these columns only."""
         yield from self.whole.read(names)
+
+
+def _pieces(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The same rows; batches with many pictures in slices."""
+    for batch in batches:
+        rows = batch_rows(batch.schema, max(1, len(batch)))
+        yield from (batch.slice(start, rows) for start in range(0, len(batch), rows))
 
 
 def rebatch(batches: Iterator[pa.RecordBatch], rows: int) -> Iterator[pa.RecordBatch]:

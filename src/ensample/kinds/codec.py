@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from ensample.data import marks
+from ensample.data.pictures.column import batch_rows
 from ensample.data.schema import Schema
 from ensample.errors import InputError
 from ensample.events import Batch, Limit, Mixed, Span
@@ -73,12 +74,16 @@ class TableCodec:
         table = Writer(rows, len(self.event))
         given = Writer(rows, len(self.given_event)) if self.given_event is not None else None
         done = 0
-        for batch in dataset.batches(BATCH_ROWS):
+        for batch in self._batches(dataset, (*self.model, *self.given)):
             table.add(self._cells(batch, self.model, len(self.event), holes, done))
             if given is not None and self.given_event is not None:
                 given.add(self._cells(batch, self.given, len(self.given_event), holes, done))
             done += len(batch)
         return Records(self.event, table.done(), self.given_event, given.done() if given is not None else None)
+
+    def _batches(self, dataset: Dataset, names: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
+        """These columns alone; where there are none, whatever tells how many rows there are."""
+        yield from dataset.batches(batch_rows(dataset.arrow_schema, BATCH_ROWS), names or None)
 
     def cells(self, batch: pa.RecordBatch, holes: bool = False) -> np.ndarray:
         """Cells [rows, spans] of the modelled fields of one batch; see `encode`."""
@@ -124,7 +129,7 @@ class TableCodec:
         """What the codec adds to each record's log-probability: the price of values never seen: float64 [rows]."""
         self._check_fields(dataset.names)
         parts = []
-        for batch in dataset.batches(BATCH_ROWS):
+        for batch in self._batches(dataset, self.model):
             total = np.zeros(len(batch))
             for name in self.model:
                 total += self._kind(name).log_volume(batch.column(name), name)

@@ -9,7 +9,7 @@ from typing import ClassVar, Self
 import numpy as np
 import pyarrow as pa
 
-from ensample.data.pictures.column import NAMES, is_pictures, pixels_of, shape_of, tensor_column
+from ensample.data.pictures.column import MODES, NAMES, is_pictures, pixels_of, shape_of, tensor_column
 from ensample.errors import FormatError, InputError
 from ensample.events import Continuous, Lattice, Span
 from ensample.kinds.arrow import is_missing, type_from_text
@@ -104,7 +104,7 @@ class Image:
                 "Pictures must be of the size that was learned.",
                 f"column {field!r}",
                 f"{column.type}, not {self.height} x {self.width} {NAMES[self.channels]}",
-                f"read them with size=({self.height}, {self.width})",
+                f"read them with size=({self.height}, {self.width}), mode={MODES[self.channels]!r}",
             )
         gone = is_missing(column)
         if gone.any():

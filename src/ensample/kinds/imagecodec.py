@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
+from ensample.data.pictures.buffer import room
 from ensample.errors import InputError
 from ensample.events import Array, Batch, coordinates
 from ensample.kinds.alone import AloneCodec
@@ -40,7 +41,7 @@ class ImageCodec(AloneCodec[Image]):
         """
         self._check_there(dataset)
         given = self.beside.encode(dataset)
-        table = np.empty((len(dataset), *self.event.shape), np.uint8)
+        table = room((len(dataset), *self.event.shape))
         rows, done = max(1, BATCH_CELLS // coordinates(self.event)), 0
         for batch in dataset.batches(rows, [self.field]):
             table[done : done + len(batch)] = self._levels(batch.column(self.field), done)

@@ -9,7 +9,9 @@ import tempfile
 from typing import IO
 
 import numpy as np
+import pyarrow as pa
 
+from ensample.data.pictures.column import is_pictures
 from ensample.errors import FormatError
 
 IN_MEMORY = 256 * 2**20
@@ -41,6 +43,11 @@ def room(shape: tuple[int, ...]) -> np.ndarray:
                 "Decoded pictures must fit on the disk.", tempfile.gettempdir(), str(error), fix
             ) from error
     return np.frombuffer(mapped, np.uint8).reshape(shape)
+
+
+def in_file(table: pa.Table) -> bool:
+    """Whether pictures of a table are so large that they lie in a file: parts of it are then not copied."""
+    return any(column.nbytes > IN_MEMORY for column in table.columns if is_pictures(column.type))
 
 
 def _reserve(file: IO[bytes], size: int) -> None:

@@ -183,7 +183,8 @@ def _fill(pixels: np.ndarray, work: Sequence[tuple[Source, Facts]], form: Form) 
         return broken
 
     starts = range(0, len(work), _TASK)
-    with ThreadPoolExecutor(min(16, os.cpu_count() or 1)) as pool:
+    with warnings.catch_warnings(), ThreadPoolExecutor(min(16, os.cpu_count() or 1)) as pool:
+        warnings.simplefilter("ignore")  # of oddities that Pillow reads all the same
         return {j: reason for broken in pool.map(some, starts) for j, reason in broken.items()}
 
 

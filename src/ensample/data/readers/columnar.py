@@ -12,6 +12,7 @@ import pyarrow.feather
 import pyarrow.ipc
 import pyarrow.parquet as pq
 
+from ensample.data.pictures.column import batch_rows
 from ensample.data.readers.feed import ROWS, Feed
 from ensample.data.sources import File
 from ensample.errors import FormatError
@@ -44,7 +45,7 @@ class _Parquet:
             schema = _with_seconds(whole)
             columns = list(names) if names is not None else schema.names
             schema = pa.schema([schema.field(name) for name in columns], schema.metadata)
-            for batch in whole.iter_batches(ROWS, columns=columns):
+            for batch in whole.iter_batches(batch_rows(schema, ROWS), columns=columns):
                 yield batch.select(columns).cast(schema)
             if whole.metadata.num_rows == 0:
                 yield pa.RecordBatch.from_pylist([], schema)
