@@ -128,6 +128,7 @@ def test_photographs_are_scored_in_all_channels():
         ({"head": "bernoulli"}, DIGITS, "two levels"),
         ({"head": "logistic"}, Discrete(9, (4, 4)), "order"),
         ({"network": "transformer"}, Continuous(Lattice(0, 1), (1, 64, 64)), "1024"),
+        ({"network": "made"}, Continuous(Lattice(0, 255), (3, 32, 32)), "too large"),
         ({}, Discrete(9, (4,)), "rows and columns"),
         ({}, Discrete(1, (4, 4)), "one level"),
     ],

@@ -16,7 +16,7 @@ from ensample.families.layout import given_width
 from ensample.families.training import Training
 from ensample.kinds.images import Images
 from ensample.kinds.records import Records
-from ensample.nets.images.pixelhead import HEADS, usual_head
+from ensample.nets.images.pixelhead import HEADS, PixelHead, usual_head
 from ensample.nets.images.pixels import PixelNet
 from ensample.nets.random import seeded
 
@@ -111,6 +111,9 @@ class ImageAutoregressive(Training):
             return f'head="bernoulli" is for two levels, and here are {levels}'
         if self.head == "logistic" and not isinstance(event, Continuous):
             return 'head="logistic" is for levels with an order, and these are classes'
+        told = pixels * self._head(event, Generator()).outputs
+        if told > NETWORKS[self.network].told:
+            return f"dense layers of {told} outputs are too large: choose another network than {self.network!r}"
         return None
 
     def build(self, records: Records, seed: int) -> AutoregressivePictures:
@@ -140,15 +143,21 @@ class ImageAutoregressive(Training):
         return module.eval()
 
     def _module(self, event: Array, given: Mixed | None, generator: Generator) -> AutoregressivePictures:
-        shape, levels, ordered = (1, *event.shape)[-3:], _levels(event), isinstance(event, Continuous)
-        head = HEADS[usual_head(levels, ordered) if self.head == "auto" else self.head]
-        make = NETWORKS[self.network].make(self, self._sizes(shape[1] * shape[2]), given_width(given))
+        channels, height, wide = (1, *event.shape)[-3:]
+        head, ordered = self._head(event, generator), isinstance(event, Continuous)
+        make = NETWORKS[self.network].make(self, self._sizes(channels * height * wide), given_width(given))
         with seeded(generator):
-            net = PixelNet(levels, shape, head(levels, shape[0], self.pieces), make, ordered=ordered)  # type: ignore[arg-type]
+            net = PixelNet(_levels(event), (channels, height, wide), head, make, ordered=ordered)
         return AutoregressivePictures(event, given, net)
 
-    def _sizes(self, pixels: int) -> Sizes:
-        usual = NETWORKS[self.network].size(pixels)
+    def _head(self, event: Array, generator: Generator) -> PixelHead:
+        levels, channels = _levels(event), (1, *event.shape)[-3]
+        name = usual_head(levels, isinstance(event, Continuous)) if self.head == "auto" else self.head
+        with seeded(generator):
+            return HEADS[name](levels, channels, self.pieces)
+
+    def _sizes(self, coordinates: int) -> Sizes:
+        usual = NETWORKS[self.network].size(coordinates)
         asked = {name: getattr(self, name) for name in ("width", "layers", "reach", "row_width")}
         return Sizes(**{name: getattr(usual, name) if value is None else value for name, value in asked.items()})
 

@@ -79,26 +79,28 @@ def _transformer(options: ImageAutoregressive, sizes: Sizes, given: int) -> Trun
 
 @dataclass(frozen=True)
 class Network:
-    """How a network is made, how large it is for pictures of up to so many pixels, and how fast it learns.
+    """How a network is made, how large it is for pictures of up to so many levels (pixels times channels).
 
-    `rate` multiplies the learning rate; `most` is the largest number of pixels for which it makes sense.
+    `rate` multiplies the learning rate; `most` is the largest number of pixels for which it makes sense, `told` that of
+    all parameters of all pixels together.
     """
 
     make: Callable[[ImageAutoregressive, Sizes, int], Trunk]
     sizes: tuple[tuple[int, Sizes], ...]
     rate: float = 1.0
     most: int = 2**31
+    told: int = 2**62
 
-    def size(self, pixels: int) -> Sizes:
-        """The row of the table for pictures of so many pixels: the last one for all that are larger."""
-        return next((sizes for most, sizes in self.sizes if pixels <= most), self.sizes[-1][1])
+    def size(self, coordinates: int) -> Sizes:
+        """The row of the table for pictures of so many levels: the last one for all that are larger."""
+        return next((sizes for most, sizes in self.sizes if coordinates <= most), self.sizes[-1][1])
 
 
 NETWORKS: dict[str, Network] = {
     "pixelcnn": Network(
-        _cnn, ((100, Sizes(32, 3, 4, 64)), (1024, Sizes(32, 3, 5, 128)), (2**31, Sizes(64, 6, 5, 256)))
+        _cnn, ((100, Sizes(32, 3, 4, 64)), (1024, Sizes(32, 3, 5, 128)), (2**31, Sizes(48, 4, 5, 192)))
     ),
-    "made": Network(_made, ((100, Sizes(400, 2)), (2**31, Sizes(1500, 2))), rate=0.2, most=4096),
+    "made": Network(_made, ((100, Sizes(400, 2)), (2**31, Sizes(1500, 2))), rate=0.2, most=4096, told=32_768),
     "lstm": Network(_lstm, ((100, Sizes(32, 2, 3)), (2**31, Sizes(32, 2, 5)))),
     "transformer": Network(_transformer, ((100, Sizes(64, 4)), (2**31, Sizes(64, 4))), most=1024),
 }
