@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from tests.laws.pictures import Case
 
-SMALL = {"width": 16, "latent": 32, "batch_size": 128, "learning_rate": 5e-3, "average": 0.98, "warm_up": 20}
+SMALL = {
+    "width": 16,
+    "latent": 32,
+    "batch_size": 128,
+    "learning_rate": 5e-3,
+    "average": 0.98,
+    "warm_up": 20,
+    "holdout": 0,
+}
 
 CASES = [
     Case(
         "image-gan",
         {**SMALL, "network": "dcgan"},
-        budget="300 steps",
-        like=0.3,
+        budget="200 steps",
+        like=0.35,
         knobs={
             "network": "residual",
             "loss": "hinge",
@@ -28,5 +36,5 @@ CASES = [
         knob_options={"blocks": {"network": "residual"}},
         knob_budget="12 steps",
     ),
-    Case("image-gan", {**SMALL, "network": "residual"}, budget="300 steps", like=0.3),
+    Case("image-gan", {**SMALL, "network": "residual"}, budget="250 steps", like=0.35),
 ]

@@ -1,4 +1,4 @@
-"""A residual pair without any normalisation, in the spirit of R3GAN (Huang et al. 2024), on 2 by 2 blocks of pixels."""
+"""A residual pair without any normalisation, in the spirit of R3GAN (Huang et al. 2024)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ensample.families.images.gan.networks import WIDEST, Size, even, pyramid
 from ensample.nets.mlp import Affine
 
 BLOCK = 2
-"""Both networks see blocks of so many pixels each way as channels, so that no map is as fine as the picture."""
+"""The generator's last map holds blocks of so many pixels each way, so that none is as fine as the picture."""
 SLOPE = 0.2
 """Of the leaky rectifier below 0."""
 
@@ -41,7 +41,7 @@ class ResidualBlock(nn.Module):
 
 
 class ResidualGenerator(nn.Module):
-    """Noise [rows, inputs] -> pictures [rows, channels, height, width]: maps that the noise mixes, refined and doubled.
+    """Noise [rows, inputs] -> pictures [rows, channels, height, width] in (-1, 1): maps mixed, refined and doubled.
 
     Arguments:
         inputs: columns of noise and of what is given.
@@ -69,37 +69,36 @@ class ResidualGenerator(nn.Module):
         for up, stage, size in zip(self.ups, self.stages[1:], self.sizes, strict=True):
             x = stage(doubled(up(x), size))
         _, height, width = self.shape
-        return F.pixel_shuffle(self.last(x), BLOCK)[:, :, :height, :width]
+        return torch.tanh(F.pixel_shuffle(self.last(x), BLOCK)[:, :, :height, :width])
 
 
 class ResidualFeatures(nn.Module):
     """Pictures [rows, channels, height, width] -> what the critic judges them by, [rows, features].
 
+    Strided convolutions as of a DCGAN, each followed by residual blocks.
+
     Arguments:
-        shape, width, blocks: as of the generator, whose mirror image this is.
+        shape, width, blocks: as of the generator.
     """
 
     def __init__(self, shape: Sequence[int], width: int, blocks: int) -> None:
         super().__init__()
         sizes, widths = stages(shape, width)
-        depth = blocks * len(sizes)
-        self.first = _mix(shape[0] * BLOCK**2, width)
-        self.stages = nn.ModuleList(_blocks(w, blocks, depth) for w in widths)
-        self.downs = nn.ModuleList(_mix(a, b) for a, b in pairwise(widths))
-        self.basis = nn.Parameter(torch.randn(widths[-1], *sizes[-1]) / (sizes[-1][0] * sizes[-1][1]) ** 0.5)
-        self.features = widths[-1]
+        pairs = pairwise([shape[0], *widths])
+        self.downs = nn.ModuleList(nn.Conv2d(a, b, 4, 2, 1) for a, b in pairs)
+        self.stages = nn.ModuleList(_blocks(w, blocks, blocks * len(sizes)) for w in widths)
+        self.features = widths[-1] * sizes[-1][0] * sizes[-1][1]
 
     def forward(self, pictures: Tensor) -> Tensor:
         """[rows, channels, height, width] -> [rows, features]."""
-        x = self.stages[0](self.first(F.pixel_unshuffle(even(pictures), BLOCK)))
-        for down, stage in zip(self.downs, self.stages[1:], strict=True):
-            x = stage(down(F.avg_pool2d(even(x), 2)))
-        out: Tensor = (x * self.basis).sum((2, 3))
-        return out
+        x = pictures
+        for down, stage in zip(self.downs, self.stages, strict=True):
+            x = stage(F.leaky_relu(down(even(x)), SLOPE))
+        return x.flatten(1)
 
 
 def stages(shape: Sequence[int], width: int) -> tuple[tuple[Size, ...], list[int]]:
-    """Sizes and channels of the maps, finest first: blocks of pixels, then halves of it."""
+    """Sizes and channels of the maps, finest first: half the picture's size, then halves of that."""
     sizes = pyramid(shape[1], shape[2])[1:]
     return sizes, [width * min(WIDEST, 2**i) for i in range(len(sizes))]
 
