@@ -11,6 +11,7 @@ from tests.families.images.toys import GIVEN, halves, labels, learned, sorts, st
 
 from ensample.events import Batch, Continuous, Discrete, Lattice, Mixed
 from ensample.families.gan.objectives import interpolated, slope, slope_of
+from ensample.families.images.gan.changes import MOST, PACE, Changes
 from ensample.families.images.gan.family import ImageGan
 from ensample.families.images.gan.groups import Groups, Views
 from ensample.families.images.gan.levels import Levels
@@ -81,6 +82,8 @@ KNOBS = {
     "critic_steps": 2,
     "balance": 0.5,
     "groups": 2,
+    "augment": "both",
+    "target": 0.3,
     "latent": 6,
     "width": 6,
     "blocks": 2,
@@ -92,6 +95,10 @@ def test_every_knob_changes_what_is_learned(knob):
     records = stripes(200)
     network = "residual" if knob == "blocks" else "dcgan"
     start = ImageGan(network=network, **SMALL, learning_rate=3e-3, average=0.5)
+    if knob in ("augment", "target"):  # from the first step on, or never
+        start = replace(
+            start, target=0.99 if knob == "target" else 0.3, augment="moves" if knob == "target" else "none"
+        )
     before, after = (learned(each, records, 40) for each in (start, replace(start, **{knob: KNOBS[knob]})))
     assert not torch.equal(before.sample(20, generator()).cells, after.sample(20, generator()).cells)
 
@@ -244,6 +251,32 @@ def test_the_held_out_score_tells_good_networks_from_fresh_ones():
     fresh, taught = family.build(records, 0).eval(), learned(family, records, 100)
     scores = [float(family.validate(m, records.batch(slice(0, 200)), generator()).mean()) for m in (fresh, taught)]
     assert scores[1] < scores[0] - 0.1
+
+
+def test_changes_come_while_the_critic_is_too_sure_and_go_again():
+    changes = Changes("moves", 0.8)
+    pictures = torch.rand(64, 1, 8, 8, generator=generator()) * 2 - 1
+    assert changes(pictures, generator()) is pictures
+    for _ in range(10):
+        changes.adapt(torch.tensor(0.9), PACE // 20)
+    assert float(changes.chance) == pytest.approx(0.5)
+    seen = changes(pictures.requires_grad_(True), generator())
+    moved = (seen != pictures).flatten(1).any(1)
+    assert 0.6 < float(moved.to(torch.float64).mean()) < 1.0  # three changes, each for half of the pictures
+    (slope_,) = torch.autograd.grad(seen.square().sum(), pictures)
+    assert bool((slope_.flatten(1) != 0).any(1).all())
+    for share, expected in ((0.7, 0.45), (1.0, 0.5)):
+        changes.adapt(torch.tensor(share), PACE // 20)
+        assert float(changes.chance) == pytest.approx(expected)
+    changes.adapt(torch.tensor(1.0), 10 * PACE)
+    assert float(changes.chance) == pytest.approx(MOST)
+    for name in ("colours", "both"):
+        other = Changes(name, 0.8)
+        other.chance.fill_(0.7)
+        assert not torch.equal(other(pictures, generator()), pictures)
+    still = Changes("none", 0.8)
+    still.adapt(torch.tensor(1.0), PACE)
+    assert still(pictures, generator()) is pictures
 
 
 def test_what_it_cannot_learn_is_refused():

@@ -57,6 +57,9 @@ class ImageGan(Training):
         critic_steps: steps of the critic for one of the generator.
         balance: share of right verdicts from which on the critic learns more slowly; 1 leaves it alone.
         groups: sorts of pictures that are found where nothing is given; 0 finds none.
+        augment: what the critic sees changed, real and made pictures alike, where pictures are few: "none", "moves"
+            (rotation, scale, shift), "colours" (brightness, contrast, saturation) or "both".
+        target: share of right verdicts that the probability of these changes is steered to (Karras et al. 2020).
         latent: width of the noise.
         width: channels of the finest maps; coarser ones have up to eight times as many.
         blocks: of the residual networks at each size.
@@ -81,19 +84,22 @@ class ImageGan(Training):
     critic_steps: int = 1
     balance: float = 1.0
     groups: int = 50
+    augment: Literal["none", "moves", "colours", "both"] = "none"
+    target: float = 0.8
     latent: int = 64
     width: int = 64
     blocks: int = 1
     learning_rate: float = 5e-4
     momentum: float = 0.0
-    batch_size: int = 128
+    batch_size: int = 64
+    precision: Literal["float32", "bfloat16"] = "bfloat16"
     patience: int = 50
 
     name: ClassVar[str] = "image-gan"
     distribution: ClassVar[type[Distribution]] = AdversarialPictures
 
     def __post_init__(self) -> None:
-        at_least(self, penalty_weight=0, critic_steps=1, balance=0.5, groups=0, latent=1, width=1, blocks=1)
+        at_least(self, penalty_weight=0, critic_steps=1, balance=0.5, groups=0, target=0, latent=1, width=1, blocks=1)
         self.check()
 
     def refuses(self, event: Mixed, given: Mixed | None) -> str | None:

@@ -11,6 +11,7 @@ from ensample.events import Array, Batch, Mixed
 from ensample.families.base import ArrayDistribution, Guarantee
 from ensample.families.gan.objectives import OBJECTIVES, PENALTIES, slope_of, zero_centred
 from ensample.families.gan.score import sample_score
+from ensample.families.images.gan.changes import Changes
 from ensample.families.images.gan.groups import Groups, Views
 from ensample.families.images.gan.levels import Levels
 from ensample.families.images.gan.networks import Critic
@@ -57,6 +58,7 @@ class AdversarialPictures(nn.Module, ArrayDistribution):
         penalty = self.objective.penalty if options.penalty == "usual" else options.penalty
         self.penalty = PENALTIES.get(penalty)
         self.register_buffer("right", torch.tensor(0.5))
+        self.changes = Changes(options.augment, options.target)
         self.generator, self.critic = pair
         self.apart = any(isinstance(m, nn.BatchNorm2d) for m in self.critic.modules())
         self.latent_width = options.latent + (groups is not None)
@@ -80,12 +82,14 @@ class AdversarialPictures(nn.Module, ArrayDistribution):
         """What the critic minimises: its objective and the penalty on its slope."""
         real, told = self.real(batch)
         made, made_told = self._opposed(told, generator)
+        real, made = self.changes(real, generator), self.changes(made, generator)
         both = torch.cat([real, made]).contiguous(memory_format=torch.channels_last)
         both.requires_grad_(self.penalty is zero_centred)
         scores = self._judged(both, told, made_told)
         on_real, on_made = scores.chunk(2)
         with torch.no_grad():
             self.right.lerp_((on_real > on_made).to(torch.float32).mean(), 1 - MEMORY)
+            self.changes.adapt(self.right, len(real))
         loss = self.objective.critic(on_real, on_made)
         if self.penalty is zero_centred:
             loss = loss + self.options.penalty_weight * slope_of(scores, both).mean()
@@ -100,11 +104,12 @@ class AdversarialPictures(nn.Module, ArrayDistribution):
         real, told = self.real(batch)
         made = self.made(self._noise(len(real), generator), told)
         self.latest = made.detach(), told
+        on_made = self.critic(self.changes(made, generator), told)
         if not self.objective.paired:
-            return self.objective.generator(real, self.critic(made, told))
+            return self.objective.generator(on_made, on_made)  # it does not look at the first
         with torch.no_grad():
-            on_real = self.critic(real, told)
-        return self.objective.generator(on_real, self.critic(made, told))
+            on_real = self.critic(self.changes(real, generator), told)
+        return self.objective.generator(on_real, on_made)
 
     def caution(self) -> float:
         """Factor of the critic's learning rate: below 1 once more of its verdicts are right than `balance` allows."""
