@@ -136,7 +136,7 @@ def _write_lines(lines: pa.Array, sink: Any) -> None:
 def _parquet(data: Dataset, sink: Any) -> None:
     shown = [field.name for field in data.arrow_schema if is_pictures(field.type)]
     how: dict[str, Any] = {}
-    if shown:  # Parquet holds a pixel as an integer of four bytes, of which three are 0: apart they pack fastest and best
+    if shown:  # a pixel is an integer of four bytes there, three of them 0: apart they pack fastest and best
         how["use_dictionary"] = [name for name in data.names if name not in shown]
         how["column_encoding"] = {f"{name}.list.element": "BYTE_STREAM_SPLIT" for name in shown}
     rows = max(1, batch_rows(data.arrow_schema, 16 * _ROWS) // (8 if shown else 1))
