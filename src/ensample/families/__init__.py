@@ -15,6 +15,7 @@ from ensample.families.flow.family import Flow
 from ensample.families.gan.family import Gan
 from ensample.families.images.autoregressive import ImageAutoregressive
 from ensample.families.images.field import ImageField
+from ensample.families.images.flow import ImageFlow
 from ensample.families.images.gan import ImageGan
 from ensample.families.images.patches import ImagePatches
 from ensample.families.images.vae import ImageVae
@@ -54,6 +55,7 @@ TABLE: dict[str, type[Family]] = {
         ImageField,
         ImageGan,
         ImageAutoregressive,
+        ImageFlow,
         ImageVae,
         ImagePatches,
     )
@@ -77,6 +79,7 @@ __all__ = [
     "Gan",
     "ImageAutoregressive",
     "ImageField",
+    "ImageFlow",
     "ImageGan",
     "ImagePatches",
     "ImageVae",

@@ -11,11 +11,12 @@ from torch.nn import functional as F
 
 from ensample.families.vae.latents import Latents
 from ensample.nets.images.coders import Shape
-from ensample.nets.images.pixels import PixelNet, invert
+from ensample.nets.images.pixels import PixelNet
+from ensample.nets.transformer import rms
 
 COMMITMENT = 0.25
 """How much the encoder is pulled to its code (van den Oord, Vinyals and Kavukcuoglu 2017)."""
-MEMORY = 0.99
+MEMORY = 0.95
 """Share of the old that running means of codes keep at each step."""
 DEAD = 0.03
 """A code that is met less often than this part of its fair share starts anew."""
@@ -28,9 +29,10 @@ class GridCodes(Latents):
     """A code at each place of a small map, a vector of one codebook; the prior is a chain over the grid of codes.
 
     Van den Oord, Vinyals and Kavukcuoglu, Neural discrete representation learning, 2017: the encoder's vector at each
-    place is replaced by the nearest code, gradients pass straight through, the encoder commits to its codes. A code is
-    the running mean of the vectors that chose it, and one that is hardly ever chosen starts anew where some vector is
-    (Razavi, van den Oord and Vinyals 2019). The prior is learned beside, by the codes chosen.
+    place, scaled to one length (Yu et al. 2022), is replaced by the nearest code, gradients pass straight through, the
+    encoder commits to its codes. A code is the running mean of the vectors that chose it, and one that is hardly ever
+    chosen starts anew where some vector is (Razavi, van den Oord and Vinyals 2019). The prior is learned beside, by
+    the codes chosen.
 
     The posterior is one point: `log p(x, codes)` at the nearest codes bounds `log p(x)`.
 
@@ -62,7 +64,7 @@ class GridCodes(Latents):
 
     def codes(self, features: Tensor) -> Tensor:
         """The nearest code at each place [rows, 1, height, width] int64."""
-        return self._nearest(self._vectors(features).float()).view(-1, 1, *self.grid[1:])
+        return self._nearest(self._vectors(features)).view(-1, 1, *self.grid[1:])
 
     def propose(
         self, features: Tensor, context: Tensor, points: Tensor, free: Tensor | None = None
@@ -80,7 +82,7 @@ class GridCodes(Latents):
         share: float = 1.0,
     ) -> tuple[Tensor, Tensor]:
         """Nats of the picture and of its codes, whatever the share; beside them the pull to the codes."""
-        vectors = self._vectors(features).float()
+        vectors = self._vectors(features)
         codes = self._nearest(vectors.detach())
         if self.training:
             self._follow(vectors.detach().flatten(0, 1), codes.flatten(), generator)
@@ -96,8 +98,8 @@ class GridCodes(Latents):
         scan, bias = self.prior.trunk.scan(context), self.prior.bias.view(self.dims, -1)
         codes = torch.zeros(len(points), 1, self.dims, dtype=torch.int64)
         for p in range(self.dims):
-            table = self.prior.head.table(scan.next().float() + bias[p], codes[:, :, p], 0)
-            codes[:, 0, p] = invert(table.to(torch.float64), points[:, p].to(torch.float64).contiguous())
+            raw = scan.next().float() + bias[p]
+            codes[:, 0, p] = self.prior.head.choose(raw, codes[:, :, p], 0, points[:, p].to(torch.float64).contiguous())
             scan.tell(self.prior.reader(codes[:, :, p], 1))
         return self._looked_up(codes)
 
@@ -113,8 +115,8 @@ class GridCodes(Latents):
         return places.to(torch.float32).view(-1, self.dims)
 
     def _vectors(self, features: Tensor) -> Tensor:
-        """The encoder's vector at each place [rows, places, length]."""
-        return features.reshape(len(features), self.grid[0], self.dims).transpose(1, 2)
+        """The encoder's vector at each place [rows, places, length], of mean square 1: codes keep up with no growth."""
+        return rms(features.float().reshape(len(features), self.grid[0], self.dims).transpose(1, 2))
 
     def _nearest(self, vectors: Tensor) -> Tensor:
         """Codes [rows, places] int64 of vectors [rows, places, length]."""
