@@ -113,6 +113,26 @@ def test_parts_that_do_not_match(tmp_path):
     assert read(tmp_path / "c.npz").names == ["x", "split"]
 
 
+def test_encoded_pictures_one_after_the_other(tmp_path):
+    packed = [encoded(one) for one in PIXELS]
+    offset = np.cumsum([0, *map(len, packed)])
+    data = np.frombuffer(b"".join(packed), np.uint8)
+    classes, label = np.array(["cat", "dog", "owl"]), np.arange(30, dtype=np.uint8) % 3
+    np.savez(tmp_path / "a.npz", jpeg=data, offset=offset, label=label, classes=classes)
+    read_back = read(tmp_path / "a.npz")
+    assert read_back.names == ["jpeg", "label"]
+    assert np.array_equal(images(read_back, "jpeg"), PIXELS)
+    assert read_back.column("label").to_pylist() == ["cat", "dog", "owl"] * 10
+    np.savez(tmp_path / "b.npz", jpeg=data, offset=offset[:-1])
+    with pytest.raises(InputError, match="one length"):
+        read(tmp_path / "b.npz")
+    np.savez(tmp_path / "c.npz", x=PIXELS, label=label + 1, classes=classes)
+    with pytest.raises(InputError, match="one length"):
+        read(tmp_path / "c.npz")
+    np.savez(tmp_path / "d.npz", word=np.array(["a", "b"]), label=np.array([0, 1]), classes=np.array(["x", "y"]))
+    assert read(tmp_path / "d.npz").names == ["word", "label", "classes"]
+
+
 def test_numbers_beside_pictures_are_labels_only_if_called_so():
     counts = np.arange(30) % 3
     schema = en.read({"image": PIXELS, "label": counts, "count": counts, "class": counts + 5}).schema

@@ -11,7 +11,11 @@ import numpy as np
 import pyarrow as pa
 
 from ensample.data.pictures.column import tensor_column
+from ensample.data.pictures.decode import looks_like
 from ensample.errors import InputError
+
+OFFSETS, CLASSES = ("offset", "offsets"), "classes"
+"""Names of arrays that say where encoded pictures begin, and what classes are called."""
 
 SPLIT = "split"
 """The column that says which part a record is of."""
@@ -42,6 +46,43 @@ def parts_of(names: list[str]) -> dict[str, dict[str, str]] | None:
         if whole and len(found) > 1 and all(other == columns[0] for other in columns):
             return found
     return None
+
+
+def unpacked(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """The same arrays, with what only makes sense together put together.
+
+    Bytes of encoded pictures one after the other, beside an array called `offset` or `offsets` that says where each
+    begins and the last one ends, become a column of bytes; whole numbers called `label`, beside texts called `classes`
+    that they count, become these texts.
+    """
+    made: dict[str, Any] = dict(arrays)
+    for key in OFFSETS:
+        column = next((name for name, array in arrays.items() if _are_packed(array, arrays.get(key))), None)
+        if column is not None:
+            offsets = np.ascontiguousarray(made.pop(key), np.int64)
+            buffers = [None, pa.py_buffer(offsets), pa.py_buffer(np.ascontiguousarray(arrays[column]))]
+            made[column] = pa.Array.from_buffers(pa.large_binary(), len(offsets) - 1, buffers)
+    classes = arrays.get(CLASSES)
+    for key in ("label", "labels", "y"):
+        if classes is not None and _are_codes(arrays.get(key), classes):
+            texts = pa.array(made.pop(CLASSES).astype(object), pa.string())
+            made[key] = pa.DictionaryArray.from_arrays(pa.array(arrays[key].astype(np.int32)), texts)
+            break
+    return made
+
+
+def _are_packed(array: np.ndarray, offsets: np.ndarray | None) -> bool:
+    if offsets is None or offsets.dtype.kind not in "iu" or offsets.ndim != 1 or len(offsets) < 2:
+        return False
+    whole = array.dtype == np.uint8 and array.ndim == 1 and offsets[0] == 0 and offsets[-1] == len(array)
+    return whole and bool((np.diff(offsets.astype(np.int64)) >= 0).all()) and looks_like(array[: offsets[1]].tobytes())
+
+
+def _are_codes(codes: np.ndarray | None, classes: np.ndarray) -> bool:
+    if codes is None or codes.ndim != 1 or codes.dtype.kind not in "iu" or not len(codes):
+        return False
+    texts = classes.ndim == 1 and classes.dtype.kind == "U" and len(classes) != len(codes)
+    return texts and int(codes.min()) >= 0 and int(codes.max()) < len(classes)
 
 
 def tensor_of(array: np.ndarray, place: str) -> pa.Array | None:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ensample.data.dataset import refuse_twins
-from ensample.data.pictures.arrays import SPLIT, parts_of, tensor_of
+from ensample.data.pictures.arrays import SPLIT, parts_of, tensor_of, unpacked
 from ensample.data.pictures.column import with_gaps
 from ensample.data.sources import File
 from ensample.errors import FormatError, InputError
@@ -90,15 +90,16 @@ def table_of_arrays(arrays: Mapping[str, np.ndarray], source: str) -> pa.Table:
     Raises:
         InputError: an array has another shape or length.
     """
-    arrays = dict(arrays)
-    if SCHEMA_KEY not in arrays and (parts := parts_of(list(arrays))) is not None:
+    known = SCHEMA_KEY in arrays
+    if not known and (parts := parts_of(list(arrays))) is not None:
         return _joined({part: {c: arrays[n] for c, n in own.items()} for part, own in parts.items()}, source)
+    arrays = dict(arrays) if known else unpacked(arrays)
     schema = _stored_schema(arrays.pop(SCHEMA_KEY, None), source)
     levels = {f.name: arrays.pop(f.name + LEVELS_SUFFIX, None) for f in schema or () if pa.types.is_dictionary(f.type)}
     gaps = {name: arrays.pop(name + MISSING_SUFFIX) for name in list(arrays) if _is_gap_of(name, arrays)}
     columns: list[tuple[str, np.ndarray | pa.Array]] = []
     for name, array in arrays.items():
-        if array.ndim == 1:
+        if isinstance(array, pa.Array) or array.ndim == 1:
             columns.append((name, array))
         elif array.ndim == 2:
             columns.extend((f"{name}{j}", array[:, j]) for j in range(array.shape[1]))
