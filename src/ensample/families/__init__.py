@@ -17,6 +17,7 @@ from ensample.families.images.autoregressive import ImageAutoregressive
 from ensample.families.images.field import ImageField
 from ensample.families.images.flow import ImageFlow
 from ensample.families.images.gan import ImageGan
+from ensample.families.images.latent import ImageLatent
 from ensample.families.images.patches import ImagePatches
 from ensample.families.images.vae import ImageVae
 from ensample.families.independent import Independent
@@ -57,6 +58,7 @@ TABLE: dict[str, type[Family]] = {
         ImageAutoregressive,
         ImageFlow,
         ImageVae,
+        ImageLatent,
         ImagePatches,
     )
 }
@@ -81,6 +83,7 @@ __all__ = [
     "ImageField",
     "ImageFlow",
     "ImageGan",
+    "ImageLatent",
     "ImagePatches",
     "ImageVae",
     "Independent",

@@ -106,7 +106,7 @@ class LatentDistribution(Distribution):
 
     def facts(self) -> dict[str, Any]:
         """Those of codec and prior, and the scale of the latent numbers."""
-        grids = [[g.low, g.high, g.shift, g.scale] for g in map(_lattice, self.prior.event.spans)]
+        grids = [[g.low, g.high, g.shift, g.scale] for g in map(lattice_of, self.prior.event.spans)]
         return {"codec": self.codec.facts(), "prior": self.prior.facts(), "lattices": grids}
 
 
@@ -136,13 +136,13 @@ class Latent:
         """What its codec or its family refuses; codebooks."""
         if self.codec.latents != "gaussian":
             return "its codec must have gaussian latents"
-        return self.codec.refuses(event, given) or refused(self.of, _event([(0, 1, 0.0, 1.0)]), given)
+        return self.codec.refuses(event, given) or refused(self.of, latent_event([(0, 1, 0.0, 1.0)]), given)
 
     def fit(self, records: Records, seed: int, run: Run) -> LatentDistribution:
         """The codec with half of the time, then the family over a place of each record drawn from its posterior."""
         codec = run.part("codec", 0.5).learn(self.codec, records, seed)
         cells = np.concatenate([_places(codec, batch, seed, i) for i, batch in enumerate(records.batches(4_096))])
-        event = _event([_scale(cells[:, j]) for j in range(cells.shape[1])])
+        event = latent_event([scale_of(cells[:, j]) for j in range(cells.shape[1])])
         latent = Records(event, cells, records.given, records.given_table)
         return LatentDistribution(codec, run.part("prior", 1.0).learn(self.of, latent, seed))
 
@@ -151,7 +151,7 @@ class Latent:
     ) -> LatentDistribution:
         """Inverse of `LatentDistribution.arrays` and `facts`."""
         codec = self.codec.restore(event, given, part(arrays, "codec"), facts["codec"])
-        latent = _event([(int(low), int(high), shift, scale) for low, high, shift, scale in facts["lattices"]])
+        latent = latent_event([(int(low), int(high), shift, scale) for low, high, shift, scale in facts["lattices"]])
         return LatentDistribution(codec, self.of.restore(latent, given, part(arrays, "prior"), facts["prior"]))
 
 
@@ -167,16 +167,17 @@ def _places(codec: VaeDistribution, batch: Batch, seed: int, number: int) -> np.
     return cells
 
 
-def _scale(cells: np.ndarray) -> tuple[int, int, float, float]:
+def scale_of(cells: np.ndarray) -> tuple[int, int, float, float]:
     """Lowest and highest cell, mean and standard deviation of one latent number."""
     return int(cells.min()), int(cells.max()), float(cells.mean()), float(max(cells.std(), 1.0))
 
 
-def _event(grids: list[tuple[int, int, float, float]]) -> Mixed:
+def latent_event(grids: list[tuple[int, int, float, float]]) -> Mixed:
     """The latent space as an event: a number for each coordinate."""
     return Mixed(tuple(Span(f"z{j}", Continuous(Lattice(*grid))) for j, grid in enumerate(grids)))
 
 
-def _lattice(span: Span) -> Lattice:
+def lattice_of(span: Span) -> Lattice:
+    """The lattice of a latent number."""
     assert isinstance(span.event, Continuous)
     return span.event.lattice

@@ -76,7 +76,7 @@ class PictureVae(nn.Module, ArrayDistribution):
         Of the divergence between posterior and prior only this share counts.
         """
         context = given_flat(self.given, batch)
-        score = functools.partial(self._score, batch=batch, context=context)
+        score = functools.partial(self.score, batch=batch, context=context)
         return self.latents.learn(self.features(batch), context, score, generator, share)
 
     @torch.no_grad()
@@ -142,7 +142,7 @@ class PictureVae(nn.Module, ArrayDistribution):
         lattice = self.event.lattice
         return batch.cells.to(torch.float32).sub_(lattice.shift).mul_(1 / lattice.scale)
 
-    def _score(self, z: Tensor, batch: Batch, context: Tensor) -> Tensor:
+    def score(self, z: Tensor, batch: Batch, context: Tensor) -> Tensor:
         """Log p(x | z) [times, rows] at z [times, rows, width]."""
         return self.head.log_prob(self.raw(z, context), batch.cells, batch.mask)
 
@@ -156,19 +156,27 @@ class PictureVae(nn.Module, ArrayDistribution):
                 context, features, weights = given_flat(self.given, rows), self.features(rows), []
                 for near, wide in zip(points, free, strict=True):
                     z, ratio = self.latents.propose(features, context, near, wide if prior else None)
-                    weights.append((self._score(z, rows, context) + ratio).to(torch.float64))
+                    weights.append((self.score(z, rows, context) + ratio).to(torch.float64))
                 yield torch.cat(weights)
 
     def _made(self, points: Tensor, generator: Generator, cond: Batch | None) -> Batch:
         """Pictures of places [rows, dims] in (0, 1)."""
-        cells = torch.zeros(len(points), *self.event.shape, dtype=torch.int64)
-        blank = Batch(torch.zeros(len(points), 0), torch.zeros(len(points), 0), cond)
-        for start in range(0, len(points), AT_ONCE):
+        context = self._context(len(points), cond)
+        pairs = zip(torch.split(points, AT_ONCE), torch.split(context, AT_ONCE), strict=True)
+        parts = [self.latents.sample(*pair) for pair in pairs]
+        return self.drawn(torch.cat(parts) if parts else torch.zeros(0, self.latents.width), generator, cond)
+
+    @torch.no_grad()
+    def drawn(self, z: Tensor, generator: Generator, cond: Batch | None = None) -> Batch:
+        """Pictures drawn given what the decoder sees of places, z [rows, width]."""
+        cells, context = torch.zeros(len(z), *self.event.shape, dtype=torch.int64), self._context(len(z), cond)
+        for start in range(0, len(z), AT_ONCE):
             here = slice(start, start + AT_ONCE)
-            context = given_flat(self.given, blank.take(here))
-            raw = self.raw(self.latents.sample(points[here], context), context)
-            cells[here] = self.head.draw(raw, generator)
+            cells[here] = self.head.draw(self.raw(z[here], context[here]), generator)
         return Batch(cells, torch.ones_like(cells, dtype=torch.bool), cond)
+
+    def _context(self, rows: int, cond: Batch | None) -> Tensor:
+        return given_flat(self.given, Batch(torch.zeros(rows, 0), torch.zeros(rows, 0), cond))
 
 
 def _blocks(batch: Batch) -> Iterator[tuple[int, Batch]]:
