@@ -93,7 +93,7 @@ def points(pixels: np.ndarray) -> np.ndarray:
     height, width = pixels.shape[1:3]
     if max(height, width) > SIDE:
         x = torch.from_numpy(np.ascontiguousarray(pixels)).permute(0, 3, 1, 2).float()
-        pixels = F.adaptive_avg_pool2d(x, (min(height, SIDE), min(width, SIDE))).numpy()
+        pixels = F.adaptive_avg_pool2d(x, (min(height, SIDE), min(width, SIDE))).permute(0, 2, 3, 1).numpy()
     return pixels.reshape(len(pixels), -1).astype(np.float32)
 
 
