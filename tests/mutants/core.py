@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.mutants import Mutant
 
-LAWS = "tests/laws"
+LAWS = "tests/laws/test_laws.py tests/laws/test_lattice.py -k 'independent or lattice'"
 INFER = "tests/infer"
 KINDS = "tests/kinds"
 NETS = "tests/families/test_autoregressive.py"
