@@ -37,6 +37,20 @@ def test_split_column_sends_each_row_to_its_side(folder):
     assert train.to_pandas().equals(whole.loc[~held, ["x", "y", "z"]].reset_index(drop=True))
 
 
+def test_pictures_are_judged_by_the_features_that_are_named(tmp_path, capsys):
+    """Two classes of grey: a floor and a ceiling, ranked by a distance, with labels given."""
+    rng = np.random.default_rng(0)
+    labels = np.array(["dark", "light"])[np.arange(120) % 2]
+    pixels = (rng.integers(0, 100, (120, 6, 6)) + 150 * (np.arange(120) % 2)[:, None, None]).astype(np.uint8)
+    np.savez(tmp_path / "grey.npz", image=pixels, label=labels)
+    options = ["--families", "independent", "--given", "label", "--extractor", "pixels", "--budget", "2s", "--quiet"]
+    page = tmp_path / "board.html"
+    assert command(["compare", str(tmp_path / "grey.npz"), *options, "--save", str(page), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["ranked_by"] == "Frechet distance" and "pixels" in told["entries"][0]["measures"][0]["words"]
+    assert "data:image/png;base64," not in page.read_text(encoding="utf-8")  # no model to show, floor and ceiling only
+
+
 def test_split_column_needs_both_sides_and_no_other_word():
     for words in (["train", "train"], ["train", "tset"], ["train", None]):
         with pytest.raises(InputError) as told:

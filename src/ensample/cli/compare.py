@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from ensample.cli.console import Answer, Console
-from ensample.cli.options import SOURCES, add_learning, add_reading, add_source, names, read
+from ensample.cli.options import SOURCES, add_extractor, add_learning, add_reading, add_source, names, read
 from ensample.cli.output import check_page
 from ensample.cli.split import split_by
 
@@ -27,6 +27,10 @@ def add(parser: argparse.ArgumentParser) -> None:
         metavar="FIELDS",
         help="fields to predict in the measure of usefulness (default: chosen)",
     )
+    parser.add_argument(
+        "--given", action="append", metavar="FIELDS", help="fields to condition on, with commas (default: none)"
+    )
+    add_extractor(parser)
     add_reading(parser)
     add_learning(parser, "20m")
     parser.add_argument("--save", type=Path, metavar="FILE", help="write the leaderboard as an HTML page there")
@@ -51,9 +55,11 @@ def run(args: argparse.Namespace, console: Console) -> Answer:
         train,
         test,
         families=families,
+        given=names(args.given),
         budget=args.budget,
         seed=args.seed,
         targets=names(args.targets),
+        extractor=args.extractor,
         progress=console.progress,
     )
     console.close()

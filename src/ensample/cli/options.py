@@ -87,6 +87,16 @@ def add_seed(parser: argparse.ArgumentParser, default: int | None = None) -> Non
     parser.add_argument("--seed", type=count_from(0), default=default, metavar="N", help=f"seed ({words})")
 
 
+def add_extractor(parser: argparse.ArgumentParser) -> None:
+    """`--extractor`, for pictures."""
+    parser.add_argument(
+        "--extractor",
+        metavar="NAME",
+        help="what makes features of pictures: own (a small network trained here, the default), pixels, "
+        "efficientnet-lite0, or a file of weights of Inception-v3, DINOv2 or EfficientNet-lite0",
+    )
+
+
 class count_from:
     """An argparse type: whole numbers of at least `low`."""
 

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from ensample.cli.console import Answer, Console
-from ensample.cli.options import SOURCES, add_reading, add_seed, read
+from ensample.cli.options import SOURCES, add_extractor, add_reading, add_seed, read
 from ensample.cli.output import check_page
 
 
@@ -17,6 +17,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--train", metavar="DATA", help="the rows it was fitted on, for the copy check (default: no check)"
     )
+    add_extractor(parser)
     add_seed(parser, default=0)
     parser.add_argument(
         "--save", type=Path, default=Path("report.html"), metavar="FILE", help="the HTML page (%(default)s)"
@@ -30,6 +31,7 @@ def run(args: argparse.Namespace, console: Console) -> Answer:
     import ensample
 
     train = None if args.train is None else read(args.train, args, console)
-    report = ensample.load(args.model).report(read(args.data, args, console), train=train, seed=args.seed)
+    model, test = ensample.load(args.model), read(args.data, args, console)
+    report = model.report(test, train=train, seed=args.seed, extractor=args.extractor)
     report.save(args.save)
     return Answer(f"{report}\nreport saved to {args.save}", {**report.to_plain(), "saved": str(args.save)})
