@@ -210,7 +210,7 @@ FORBIDDEN = {
 
 
 def reads_weights_only(call: ast.Call) -> bool:
-    """Whether this is `torch.load(..., weights_only=True)`, which makes tensors and plain containers and runs nothing."""
+    """Whether this is `torch.load(..., weights_only=True)`, which makes tensors and containers and runs nothing."""
     said = {k.arg: ast.unparse(k.value) for k in call.keywords}
     return ast.unparse(call.func) == "torch.load" and said.get("weights_only") == "True"
 
