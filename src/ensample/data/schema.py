@@ -114,4 +114,6 @@ def _listed(value: Any) -> Any:
 
 
 def _short(dtype: str) -> str:
+    if "fixed_shape_tensor" in dtype:
+        return "picture"
     return dtype if len(dtype) <= 24 else dtype[:23] + "…"

@@ -50,14 +50,15 @@ class Decoded:
     kept: np.ndarray
     bad: tuple[tuple[str, str], ...]
 
-    def notes(self, place: str) -> tuple[str, ...]:
+    @property
+    def notes(self) -> tuple[str, ...]:
         """What to tell the user about pictures that are left out."""
         if not self.bad:
             return ()
         told = "; ".join(f"{name} ({reason})" for name, reason in self.bad[:MOST_NAMED])
         more = f"; and {len(self.bad) - MOST_NAMED:,} more" if len(self.bad) > MOST_NAMED else ""
         total = len(self.bad) + len(self.kept)
-        return (f"{place}: {len(self.bad):,} of {total:,} pictures cannot be read and are left out: {told}{more}",)
+        return (f"{len(self.bad):,} of {total:,} pictures cannot be read and are left out: {told}{more}",)
 
 
 def decode(sources: Sequence[Source], form: Form, name: Callable[[int], str], place: str) -> Decoded:

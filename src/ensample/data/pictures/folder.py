@@ -94,9 +94,9 @@ def read_folder(root: Path, form: Form, read_table: Callable[[Path, pa.Schema | 
     schema = stored_schema(root)
     decoded = decode(found.pictures, form, lambda j: str(found.pictures[j].relative_to(found.root)), str(root))
     kept = [found.pictures[j] for j in decoded.kept]
-    notes = list(decoded.notes(str(root)))
+    notes = list(decoded.notes)
     if found.others:
-        notes.append(f"{root}: {found.others:,} files that are no pictures are left out ({found.other}, ...)")
+        notes.append(f"{found.others:,} files that are no pictures are left out ({found.other}, ...)")
     own = IMAGE if schema is None else next((f.name for f in schema if is_pictures(f.type)), IMAGE)
     table = pa.table({own: tensor_column(decoded.pixels)})
     beside, remarks = _metadata(found, kept, schema, read_table)

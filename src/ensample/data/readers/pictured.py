@@ -55,7 +55,7 @@ def formed(table: pa.Table, form: Form, label: str) -> tuple[pa.Table, tuple[str
         column, place = table.column(name), f"{label}, column {name!r}"
         sources = _Pixels(column) if is_pictures(column.type) else _Encoded(column)
         decoded = decode(sources, form, lambda j: f"record {j + 1:,}", place)
-        notes += decoded.notes(place)
+        notes += [f"column {name!r}: {note}" for note in decoded.notes]
         if decoded.bad:
             table = table.take(pa.array(decoded.kept))
         table = table.set_column(table.column_names.index(name), name, tensor_column(decoded.pixels))
