@@ -27,7 +27,7 @@ CASES = [
     ),
     Case(
         "image-autoregressive",
-        {"network": "made", "width": 64, "batch_size": 128, "learning_rate": 0.05},
+        {"network": "made", "width": 64, "batch_size": 128, "learning_rate": 0.025},
         budget="500 steps",
         close=0.18,  # dense layers do not know what is near
     ),

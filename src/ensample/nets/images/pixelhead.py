@@ -120,7 +120,10 @@ class Softmax(PixelHead):
 
     def begin(self, codes: Tensor) -> Tensor:
         """Log shares of the levels, each pixel's own as far as it was seen."""
-        counts = F.one_hot(codes.permute(1, 2, 0), self.levels).sum(2).to(torch.float32)  # [channels, pixels, levels]
+        places = codes[0].numel()
+        index = codes.flatten(1) + torch.arange(places) * self.levels
+        counts = torch.bincount(index.flatten(), minlength=places * self.levels).to(torch.float32)
+        counts = counts.view(self.channels, -1, self.levels)  # [channels, pixels, levels]
         whole = (counts.sum(1, keepdim=True) + 0.5) / (counts.sum((1, 2), keepdim=True) + 0.5 * self.levels)
         log_share = torch.log((counts + 10.0 * whole) / (len(codes) + 10.0))
         flat = log_share.permute(0, 2, 1).reshape(self.channels * self.levels, -1)

@@ -10,6 +10,8 @@ from ensample.nets.images.pixels import PixelTrunk, Scan
 
 BANDS = 4
 """Parts of a masked matrix: more of them waste less, and are smaller."""
+LOCAL, FAINT = 2.0, 0.03
+"""First weights fall off with the distance of two pixels over so many pixels, to so small a part."""
 
 
 class PixelMade(PixelTrunk):
@@ -20,7 +22,8 @@ class PixelMade(PixelTrunk):
     or less and of the pixels before p. All layers have the same degrees: with degrees of their own, the sums would leak
     later pixels.
 
-    Weights lie flat: orthogonal steps of masked matrices would be spent on what the mask hides.
+    Every unit has a place, the pixel of its degree, and first weights are larger between places that are near. Weights
+    lie flat: orthogonal steps of masked matrices would be spent on what the mask hides.
 
     Arguments:
         inputs, outputs, size: as of `PixelTrunk`.
@@ -53,10 +56,11 @@ class PixelMade(PixelTrunk):
         self.register_buffer("degree", degree, persistent=False)
         pixel = torch.arange(pixels)
         read, write = pixel.repeat_interleave(inputs), pixel.repeat_interleave(outputs)
-        self.read = Masked(read < degree[:, None])
-        self.hidden = nn.ModuleList(Masked(degree <= degree[:, None]) for _ in range(layers - 1))
-        self.write = Masked(degree <= write[:, None], 0.3)
-        self.direct = Masked(read < write[:, None], 0.1)
+        self.read = Masked(read < degree[:, None], _near(size, degree, read))
+        near = _near(size, degree, degree)
+        self.hidden = nn.ModuleList(Masked(degree <= degree[:, None], near) for _ in range(layers - 1))
+        self.write = Masked(degree <= write[:, None], _near(size, write, degree), 0.3)
+        self.direct = Masked(read < write[:, None], _near(size, write, read), 0.1)
         self.bias = nn.ParameterList(torch.zeros(width) for _ in range(layers))
         self.given = nn.ParameterList(torch.randn(width * given) * 0.1 for _ in range(layers))
         self.drop = nn.Dropout(dropout)
@@ -80,24 +84,36 @@ class PixelMade(PixelTrunk):
         return F.linear(cond, weight, self.bias[layer])
 
 
+def _near(size: tuple[int, int], ends: Tensor, starts: Tensor) -> Tensor:
+    """Sizes of first weights from pixels `starts` to pixels `ends`, [ends, starts]."""
+    row, column = (end[:, None] - start for end, start in zip(_place(size, ends), _place(size, starts), strict=True))
+    return torch.exp(-torch.hypot(row, column) / LOCAL) + FAINT
+
+
+def _place(size: tuple[int, int], pixel: Tensor) -> tuple[Tensor, Tensor]:
+    return (pixel // size[1]).to(torch.float32), (pixel % size[1]).to(torch.float32)
+
+
 class Masked(nn.Module):
-    """A matrix whose weights count only where a mask is set; deviation `scale / sqrt(inputs that a row sees)`.
+    """A matrix whose weights count only where a mask is set.
 
     Later rows see more: it is kept as bands of rows, each as long as its last row sees, well below the whole.
 
     Arguments:
         mask: bool [outputs, inputs]; what a row sees is a first part of the inputs, longer in later rows.
-        scale: of the first weights.
+        near: how large first weights are [outputs, inputs], against each other.
+        scale: root of the sum of their squares in a row, on average.
     """
 
-    def __init__(self, mask: Tensor, scale: float = 1.0) -> None:
+    def __init__(self, mask: Tensor, near: Tensor, scale: float = 1.0) -> None:
         super().__init__()
         self.inputs = mask.shape[1]
         self.bands = nn.ParameterList()
-        for i, band in enumerate(mask.chunk(BANDS)):
-            seen = band.sum(1)
-            kept = band[:, : max(1, int(seen[-1]))]
-            weight = torch.randn(kept.shape) * scale * torch.sqrt(1.0 / seen.clamp(min=1))[:, None]
+        size = near * mask
+        size = scale * size / size.square().sum(1, keepdim=True).sqrt().clamp(min=1e-6)
+        for i, (band, deviation) in enumerate(zip(mask.chunk(BANDS), size.chunk(BANDS), strict=True)):
+            kept = band[:, : max(1, int(band.sum(1)[-1]))]
+            weight = torch.randn(kept.shape) * deviation[:, : kept.shape[1]]
             self.bands.append(nn.Parameter(weight.flatten()))
             self.register_buffer(f"mask{i}", kept.to(torch.float32), persistent=False)
 

@@ -100,7 +100,7 @@ NETWORKS: dict[str, Network] = {
     "pixelcnn": Network(
         _cnn, ((100, Sizes(32, 3, 4, 64)), (1024, Sizes(32, 3, 5, 128)), (2**31, Sizes(48, 4, 5, 192)))
     ),
-    "made": Network(_made, ((100, Sizes(400, 2)), (2**31, Sizes(1500, 2))), rate=0.2, most=4096, told=32_768),
+    "made": Network(_made, ((100, Sizes(400, 2)), (2**31, Sizes(1500, 2))), rate=0.4, most=4096, told=32_768),
     "lstm": Network(_lstm, ((100, Sizes(32, 2, 3)), (2**31, Sizes(32, 2, 5)))),
     "transformer": Network(_transformer, ((100, Sizes(64, 4)), (2**31, Sizes(64, 4))), most=1024),
 }
