@@ -16,7 +16,7 @@ MUTANTS = [
     Mutant(
         f"{F}/gan/model.py", "torch.cat([told, made_told])", "torch.cat([told, made_told]).mul(0)", f"{GAN} -k half"
     ),
-    Mutant(f"{F}/gan/model.py", ".clamp(*self.levels.ends)", "", f"{GAN} -k found_again"),
+    Mutant(f"{F}/gan/model.py", "self.texture(numbers), given", "given", f"{GAN} -k fine_detail"),
     Mutant(f"{F}/gan/changes.py", "right - self.target", "self.target - right", f"{GAN} -k too_sure"),
     Mutant(f"{F}/gan/family.py", 'usual == "none" and not', "not", f"{GAN} -k judges_each"),
     Mutant(f"{F}/gan/place.py", "z - RATE", "z + RATE", f"{GAN} -k found_again"),

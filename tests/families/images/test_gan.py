@@ -17,6 +17,7 @@ from ensample.families.images.gan.groups import Groups, Views
 from ensample.families.images.gan.levels import Levels
 from ensample.families.images.gan.networks import ConvolutionalGenerator, even, pyramid
 from ensample.families.images.gan.residual import ResidualFeatures, ResidualGenerator, doubled
+from ensample.families.images.gan.texture import Texture
 from ensample.families.training import Training
 
 SMALL = {"width": 4, "latent": 4, "groups": 3, "batch_size": 16, "warm_up": 1, "holdout": 0.0}
@@ -164,12 +165,12 @@ def test_slopes_of_critics_of_pictures_by_hand():
 
 @pytest.mark.parametrize("options", [{}, {"penalty": "none", "spectral": True}, {"penalty": "interpolated"}])
 def test_a_penalised_critic_judges_each_picture_alone(options):
-    module = ImageGan(network="dcgan", **SMALL, **options).build(halves(30), 0).train()
+    module = ImageGan(network="dcgan", **SMALL, **options).build(halves(30, 1, 16, 16), 0).train()
     module.critic(
-        torch.randn(9, 1, 8, 8, generator=generator()), torch.zeros(9, len(module.groups))
+        torch.randn(9, 1, 16, 16, generator=generator()), torch.zeros(9, len(module.groups))
     )  # one more power iteration
     module.eval() if options.get("spectral") else module.train()
-    x, told = torch.randn(4, 1, 8, 8, generator=generator(1)), torch.zeros(4, len(module.groups))
+    x, told = torch.randn(4, 1, 16, 16, generator=generator(1)), torch.zeros(4, len(module.groups))
     assert torch.allclose(module.critic(x, told)[:1], module.critic(x[:1], told[:1]), atol=1e-6)
 
 
@@ -277,6 +278,23 @@ def test_changes_come_while_the_critic_is_too_sure_and_go_again():
     still = Changes("none", 0.8)
     still.adapt(torch.tensor(1.0), PACE)
     assert still(pictures, generator()) is pictures
+
+
+def test_the_held_out_score_sees_fine_detail_as_well():
+    records = halves(1_500, 1, 28, 28)
+    module = ImageGan(**SMALL).build(records, 0).eval()
+    batch, other = records.batch(slice(0, 500)), records.batch(slice(500, 1_500))
+    checks = 12 * (torch.arange(28)[:, None] + torch.arange(28) & 1) - 6  # gone in means of neighbours
+    scores = []
+    for change in (0, checks):
+        cells = (other.cells + change).clamp(0, 255)
+        made = replace(other, cells=cells)
+        module.decode = lambda *asked, made=made: made
+        scores.append(float(module.score(batch, generator()).mean()))
+    assert scores[1] > scores[0] + 0.05
+    texture = Texture.of(module.levels.numbers(other.cells))
+    assert float(texture(torch.full((2, 1, 28, 28), 0.3)).std(0).max()) < 1e-4
+    assert torch.equal(texture(module.levels.numbers(batch.cells)[:3]), texture(module.levels.numbers(batch.cells))[:3])
 
 
 def test_what_it_cannot_learn_is_refused():

@@ -15,9 +15,10 @@ from ensample.families.base import Distribution, Player, at_least
 from ensample.families.gan.objectives import OBJECTIVES
 from ensample.families.images.gan.groups import Groups, Views
 from ensample.families.images.gan.levels import Levels
-from ensample.families.images.gan.model import AdversarialPictures
+from ensample.families.images.gan.model import AdversarialPictures, Looks
 from ensample.families.images.gan.networks import ConvolutionalFeatures, ConvolutionalGenerator, Critic
 from ensample.families.images.gan.residual import ResidualFeatures, ResidualGenerator
+from ensample.families.images.gan.texture import Texture
 from ensample.families.independent import part
 from ensample.families.layout import given_width
 from ensample.families.training import Training
@@ -119,10 +120,10 @@ class ImageGan(Training):
         generator = torch.Generator().manual_seed(seed)
         first = records.sample(LOOKED_AT, seed).batch()
         numbers = Levels(records.event).numbers(first.cells)
-        views, groups = Views.of(numbers), None
+        views, texture, groups = Views.of(numbers), Texture.of(numbers), None
         if self.groups and records.given is None:
             groups = Groups.find(views(numbers), self.groups, generator)
-        return self._module(records.event, records.given, views, groups, generator)
+        return self._module(records.event, records.given, (views, texture, groups), generator)
 
     def players(self, module: AdversarialPictures) -> tuple[Player, ...]:
         """The generator first, so that its pictures serve the critic too."""
@@ -142,14 +143,16 @@ class ImageGan(Training):
     ) -> AdversarialPictures:
         """Inverse of `AdversarialPictures.arrays`."""
         views, kept = Views(**part(arrays, "views")), part(arrays, "groups")
-        module = self._module(event, given, views, Groups(**kept) if kept else None, torch.Generator().manual_seed(0))
+        texture = Texture(**part(arrays, "texture"), channels=event.shape[0])
+        looks = views, texture, Groups(**kept) if kept else None
+        module = self._module(event, given, looks, torch.Generator().manual_seed(0))
         module.load_state_dict(arrays)
         return module.eval()
 
     def _module(
-        self, event: Array, given: Mixed | None, views: Views, groups: Groups | None, generator: torch.Generator
+        self, event: Array, given: Mixed | None, looks: Looks, generator: torch.Generator
     ) -> AdversarialPictures:
-        told = given_width(given) + (0 if groups is None else len(groups))
+        told = given_width(given) + (0 if looks[2] is None else len(looks[2]))
         with seeded(generator):
             make, body = NETWORKS[self.network](self, self.latent + told, event.shape)
             critic = Critic(body, body.features, told, level=OBJECTIVES[self.loss].level)
@@ -158,7 +161,7 @@ class ImageGan(Training):
                     if not bool(layer.weight.any()):
                         nn.init.kaiming_normal_(layer.weight)  # what is 0 has no norm to be divided by
                     spectral_norm(layer)
-            module = AdversarialPictures(event, given, views, groups, (make, critic), self)
+            module = AdversarialPictures(event, given, looks, (make, critic), self)
         module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # the stubs know it of tensors alone
         return module
 

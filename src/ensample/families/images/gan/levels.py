@@ -24,7 +24,6 @@ class Levels:
         assert isinstance(event, Continuous)
         lattice = event.lattice
         self.low, self.high, self.shift, self.scale = lattice.low, lattice.high, lattice.shift, lattice.scale
-        self.ends = ((self.low - self.shift) / self.scale, (self.high - self.shift) / self.scale)
 
     def numbers(self, cells: Tensor) -> Tensor:
         """Numbers of levels, float32."""

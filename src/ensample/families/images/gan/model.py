@@ -16,6 +16,7 @@ from ensample.families.images.gan.groups import Groups, Views
 from ensample.families.images.gan.levels import Levels
 from ensample.families.images.gan.networks import Critic
 from ensample.families.images.gan.place import nearest_places
+from ensample.families.images.gan.texture import Texture
 from ensample.families.layout import Layout, given_flat, given_width
 from ensample.nets.machine import operations
 
@@ -28,6 +29,9 @@ MEMORY = 0.99
 """Share of the old that the running share of right verdicts keeps at each step."""
 MADE = 1024
 """Pictures made to judge held-out ones, and to set running means of averaged weights."""
+
+Looks = tuple[Views, Texture, Groups | None]
+"""Coarse and fine features of pictures, and the groups of those."""
 
 
 class AdversarialPictures(nn.Module, ArrayDistribution):
@@ -46,14 +50,13 @@ class AdversarialPictures(nn.Module, ArrayDistribution):
         self,
         event: Array,
         given: Mixed | None,
-        views: Views,
-        groups: Groups | None,
+        looks: Looks,
         pair: tuple[nn.Module, Critic],
         options: ImageGan,
     ) -> None:
         super().__init__()
         self.event, self.given, self.options = event, given, options
-        self.levels, self.views, self.groups = Levels(event), views, groups
+        self.levels, (self.views, self.texture, self.groups) = Levels(event), looks
         self.objective = OBJECTIVES[options.loss]
         penalty = self.objective.penalty if options.penalty == "usual" else options.penalty
         self.penalty = PENALTIES.get(penalty)
@@ -61,7 +64,7 @@ class AdversarialPictures(nn.Module, ArrayDistribution):
         self.changes = Changes(options.augment, options.target)
         self.generator, self.critic = pair
         self.apart = any(isinstance(m, nn.BatchNorm2d) for m in self.critic.modules())
-        self.latent_width = options.latent + (groups is not None)
+        self.latent_width = options.latent + (self.groups is not None)
         self.matched = self.objective.paired or penalty == "interpolated"
         self.latest: tuple[Tensor, Tensor] | None = None
         self.operations_per_row = self._operations()
@@ -76,7 +79,7 @@ class AdversarialPictures(nn.Module, ArrayDistribution):
 
     def made(self, noise: Tensor, told: Tensor) -> Tensor:
         """Pictures of the generator, on levels, [rows, channels, height, width] float32."""
-        return self.levels.rounded(self.generator(torch.cat([noise, told], 1)).float())
+        return self.levels.rounded(self._drawn(noise, told).float())
 
     def critic_loss(self, batch: Batch, generator: torch.Generator) -> Tensor:
         """What the critic minimises: its objective and the penalty on its slope."""
@@ -133,7 +136,7 @@ class AdversarialPictures(nn.Module, ArrayDistribution):
         """The picture of each latent place [rows, latent width]; places say all, the generator is not asked."""
         told, noise = self._told(latent, cond), latent[:, latent.shape[1] - self.options.latent :]
         parts = [
-            self.levels.cells(self.generator(torch.cat([z, t], 1)))
+            self.levels.cells(self._drawn(z, t))
             for z, t in zip(torch.split(noise, AT_ONCE), torch.split(told, AT_ONCE), strict=True)
         ]
         cells = torch.cat(parts) if len(latent) else torch.zeros(0, *self.event.shape, dtype=torch.int64)
@@ -142,7 +145,7 @@ class AdversarialPictures(nn.Module, ArrayDistribution):
     def encode(self, batch: Batch) -> Tensor:
         """A place of each picture, found by descent from the nearest of some made ones; see `nearest_places`."""
         real, told = self.real(batch)
-        noise = nearest_places(self._shown, real, told, self.options.latent)
+        noise = nearest_places(self._drawn, real, told, self.options.latent)
         if self.groups is None:
             return noise
         return torch.cat([self.groups.place(self.groups.of(self.views(real)))[:, None], noise], 1)
@@ -162,7 +165,7 @@ class AdversarialPictures(nn.Module, ArrayDistribution):
         for norm in norms:
             norm.momentum = 1.0  # all of the new, nothing of the old
         self.generator.train()
-        self.generator(torch.cat([latent[:, -self.options.latent :], self._told(latent, cond)], 1))
+        self._drawn(latent[:, -self.options.latent :], self._told(latent, cond))
         self.generator.eval()
         for norm, momentum in zip(norms, before, strict=True):
             norm.momentum = momentum
@@ -182,10 +185,10 @@ class AdversarialPictures(nn.Module, ArrayDistribution):
         self.train(training)
         return count
 
-    def _shown(self, noise: Tensor, told: Tensor) -> Tensor:
-        """What a picture of the generator looks like: nothing is darker or brighter than the last levels."""
-        made: Tensor = self.generator(torch.cat([noise, told], 1)).clamp(*self.levels.ends)
-        return made
+    def _drawn(self, noise: Tensor, told: Tensor) -> Tensor:
+        """What the generator makes of noise and of what it is told, not rounded."""
+        out: Tensor = self.generator(torch.cat([noise, told], 1))
+        return out
 
     def _opposed(self, told: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Made pictures for the critic, and what they were told: those of the generator's own turn just before.
@@ -217,6 +220,6 @@ class AdversarialPictures(nn.Module, ArrayDistribution):
         return torch.randn(rows, self.options.latent, generator=generator)
 
     def _seen(self, batch: Batch) -> Tensor:
-        """Components of pictures beside what is given."""
-        given = given_flat(self.given, batch)
-        return torch.cat([self.views(self.levels.numbers(batch.cells)), given / 2**0.5], 1)
+        """Coarse and fine features of pictures beside what is given."""
+        numbers, given = self.levels.numbers(batch.cells), given_flat(self.given, batch)
+        return torch.cat([self.views(numbers), self.texture(numbers), given / 2**0.5], 1)
