@@ -14,7 +14,6 @@ from ensample.budget import Budget, Clock
 from ensample.errors import InputError
 from ensample.events import Batch, Continuous, Discrete, Lattice, Mixed, Span
 from ensample.families.images.autoregressive import ImageAutoregressive
-from ensample.families.images.autoregressive.model import BLOCK
 from ensample.kinds.images import Images
 from ensample.run import Run
 from ensample.train import learn
@@ -58,7 +57,7 @@ def test_digits_are_learned_far_better_than_pixel_by_pixel_and_by_their_label(mo
 
 
 def test_log_prob_is_the_same_in_any_company(model):
-    batch = digits(slice(0, 2 * BLOCK + 5)).batch()
+    batch = digits(slice(0, model.block + 5)).batch()
     whole, turned = model.log_prob(batch), model.log_prob(batch.take(torch.arange(len(batch) - 1, -1, -1)))
     assert torch.equal(model.log_prob(batch.take(slice(3, 4))), model.log_prob(batch.take(slice(3, 9)))[:1])
     assert torch.allclose(whole, turned.flip(0), rtol=0, atol=1e-4)

@@ -9,14 +9,14 @@ import torch
 from torch import Generator, Tensor, nn
 
 from ensample.errors import InputError
-from ensample.events import Array, Batch, Continuous, Limit, Mixed, unknown
+from ensample.events import Array, Batch, Continuous, Limit, Mixed, coordinates, unknown
 from ensample.families.base import ArrayDistribution, Guarantee
 from ensample.families.layout import given_flat, given_width
 from ensample.nets.images.pixels import PixelNet
 from ensample.nets.machine import careful_products, operations
 
-BLOCK = 32
-"""Pictures of one pass of `log_prob`: always the same, so that a picture's result does not depend on its company."""
+SCORED = 2**16
+"""Levels of one pass of `log_prob`, about."""
 AT_ONCE = 256
 """Pictures drawn at once."""
 
@@ -34,6 +34,8 @@ class AutoregressivePictures(nn.Module, ArrayDistribution):
         super().__init__()
         self.event, self.given, self.net = event, given, net
         self.low = event.lattice.low if isinstance(event, Continuous) else 0
+        self.block = min(512, max(16, SCORED // coordinates(event)))
+        """Pictures of one pass of `log_prob`: always as many, so that company changes no result."""
 
     @property
     def operations_per_row(self) -> float:
@@ -65,13 +67,13 @@ class AutoregressivePictures(nn.Module, ArrayDistribution):
                 "fill it first (impute)",
             )
         total = torch.zeros(len(batch), dtype=torch.float64)
-        for start in range(0, len(batch), BLOCK):
-            rows = torch.arange(start, start + BLOCK).clamp(max=len(batch) - 1)
+        for start in range(0, len(batch), self.block):
+            rows = torch.arange(start, start + self.block).clamp(max=len(batch) - 1)
             part = batch.take(rows)
             with careful_products():
                 log_p = self.net.log_p(self.codes(part), given_flat(self.given, part)).flatten(1)
             score = torch.where(known[rows], log_p, 0.0).sum(1, dtype=torch.float64)
-            total[start : start + BLOCK] += score[: len(batch) - start]
+            total[start : start + self.block] += score[: len(batch) - start]
         inside = (batch.cells >= self.low) & (batch.cells < self.low + self.net.levels)
         return torch.where((inside | ~batch.mask).flatten(1).all(1), total, -torch.inf)
 
