@@ -206,7 +206,6 @@ class ImageLatent:
     Arguments:
         codec: the autoencoder, of latents "vector" or "grid"; a small `beta` keeps what a picture shows.
         of: the family that learns the latent space, which needs a likelihood.
-        share: of the time that goes to the autoencoder.
         points: of an estimate of log p.
 
     Example:
@@ -216,14 +215,13 @@ class ImageLatent:
 
     codec: ImageVae = ImageVae(dims=32, beta=0.5)  # noqa: RUF009
     of: Family = Field()  # noqa: RUF009
-    share: float = 0.5
     points: int = 64
 
     name: ClassVar[str] = "image-latent"
     distribution: ClassVar[type[Distribution]] = LatentPictures
 
     def __post_init__(self) -> None:
-        at_least(self, share=0.01, points=16)
+        at_least(self, points=16)
 
     def refuses(self, event: Mixed, given: Mixed | None) -> str | None:
         """Refuses every table."""
@@ -241,8 +239,8 @@ class ImageLatent:
         return refusal(self.of, space.event, given)
 
     def fit(self, records: Records, seed: int, run: Run) -> LatentPictures:
-        """The codec first, then the family over a place of each picture drawn from its posterior."""
-        codec = run.part("codec", self.share).learn(self.codec, records, seed)
+        """The codec with half of the time, then the family over a place of each picture drawn from its posterior."""
+        codec = run.part("codec", 0.5).learn(self.codec, records, seed)
         z = torch.cat([_drawn(codec, batch, seed, i) for i, batch in enumerate(records.batches(1_024))])
         space = SPACES[self.codec.latents].of(z, getattr(codec.decoder, "grid", ()))
         latent = space.records(space.cells(z), records.given, records.given_table)
