@@ -166,9 +166,8 @@ def test_slopes_of_critics_of_pictures_by_hand():
 @pytest.mark.parametrize("options", [{}, {"penalty": "none", "spectral": True}, {"penalty": "interpolated"}])
 def test_a_penalised_critic_judges_each_picture_alone(options):
     module = ImageGan(network="dcgan", **SMALL, **options).build(halves(30, 1, 16, 16), 0).train()
-    module.critic(
-        torch.randn(9, 1, 16, 16, generator=generator()), torch.zeros(9, len(module.groups))
-    )  # one more power iteration
+    more = torch.randn(9, 1, 16, 16, generator=generator())
+    module.critic(more, torch.zeros(9, len(module.groups)))  # one more power iteration
     module.eval() if options.get("spectral") else module.train()
     x, told = torch.randn(4, 1, 16, 16, generator=generator(1)), torch.zeros(4, len(module.groups))
     assert torch.allclose(module.critic(x, told)[:1], module.critic(x[:1], told[:1]), atol=1e-6)

@@ -49,8 +49,8 @@ class ImageGan(Training):
     or complete pictures, and what it makes within a sort may vary less than the data: fields and flows are safer.
 
     Arguments:
-        network: "residual" (no normalisation, in the spirit of R3GAN: Huang et al. 2024) or "dcgan" (Radford, Metz and
-            Chintala 2016).
+        network: "dcgan" (Radford, Metz and Chintala 2016) or "residual" (no normalisation, in the spirit of R3GAN:
+            Huang et al. 2024; slower).
         loss: the game: "relativistic", "non-saturating", "wasserstein", "hinge" or "likelihood".
         penalty: on the critic's slope: "zero-centred" (R1 and R2), "interpolated", "none", or "usual" for the loss.
         penalty_weight: its weight.
@@ -77,7 +77,7 @@ class ImageGan(Training):
         torch.Size([5, 1, 8, 8])
     """
 
-    network: Literal["residual", "dcgan"] = "residual"
+    network: Literal["dcgan", "residual"] = "dcgan"
     loss: Literal["relativistic", "non-saturating", "wasserstein", "hinge", "likelihood"] = "relativistic"
     penalty: Literal["usual", "zero-centred", "interpolated", "none"] = "usual"
     penalty_weight: float = 1.0
@@ -90,7 +90,7 @@ class ImageGan(Training):
     latent: int = 64
     width: int = 64
     blocks: int = 1
-    learning_rate: float = 5e-4
+    learning_rate: float = 1e-3
     momentum: float = 0.0
     batch_size: int = 64
     precision: Literal["float32", "bfloat16"] = "bfloat16"
