@@ -43,4 +43,6 @@ MUTANTS = [
     Mutant("nets/images/augment.py", "matrix = more @ matrix", "matrix = more", AUGMENT),
     Mutant("nets/images/augment.py", "self.uniform() < self.p)", "self.uniform() < 0.3)", AUGMENT),
     Mutant("nets/images/augment.py", "weight = draw.chosen() * draw", "weight = draw", AUGMENT),
+    Mutant("data/pictures/arrays.py", "int(codes.max()) < len(classes)", "True", TABLES),
+    Mutant("data/store.py", "batch.slice(start, rows) for start", "batch.slice(0, rows) for start", TABLES),
 ]
