@@ -93,4 +93,3 @@ class Told:
         self.at += 1
         if self.at % self.wide == 0:
             self.above = torch.cat([self.above[:, :, 1:], self.row[:, :, None, self.left :]], 2)
-            self.row.zero_()
