@@ -26,6 +26,6 @@ MUTANTS = [
     Mutant(
         f"{F}/patches/restoration.py", "1 - variance / spread[k]", "variance / spread[k]", f"{PATCHES} -k posterior"
     ),
-    Mutant(f"{F}/patches/restoration.py", "held + tightness * count", "held + count", f"{PATCHES} -k by_hand"),
+    Mutant(f"{F}/patches/restoration.py", "(held + tightness)", "(held + 1)", f"{PATCHES} -k by_hand"),
     Mutant(f"{F}/patches/restoration.py", "torch.where(known, both, free)", "free", f"{PATCHES} -k by_hand"),
 ]

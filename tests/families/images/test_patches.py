@@ -129,7 +129,7 @@ def test_restoring_one_patch_by_hand():
     for strength in (1, 4, 8, 16, 32):
         tightness = strength / s**2
         z = wiener(own, x.view(1, 4), 1 / tightness).view(2, 2)
-        x = (4 / s**2 * y + tightness * z) / (4 / s**2 + tightness)
+        x = (y / s**2 + tightness * z) / (1 / s**2 + tightness)
     seen = torch.ones(1, 1, 2, 2, dtype=torch.bool)
     assert torch.allclose(restored(own, y[None, None], seen, s, (2, 2))[0, 0], x, atol=1e-10)
 

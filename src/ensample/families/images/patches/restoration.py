@@ -19,10 +19,11 @@ TURNS = 4
 def restored(components: Components, numbers: Tensor, known: Tensor, deviation: float, size: tuple[int, int]) -> Tensor:
     """Pictures x that are probable patch by patch and near what was seen, float64, by half quadratic splitting.
 
-    Least `d |y - x|^2 / 2 s^2 - sum_i log p(P_i x)` over known pixels, P_i all overlapping patches of d pixels.
-    By turns each patch z_i is the Wiener estimate of its most probable component at noise variance 1 / b, and
+    Least `sum_j n_j (y_j - x_j)^2 / 2 s^2 - sum_i log p(P_i x)`, P_i all overlapping patches, n_j those over pixel j
+    (as many everywhere in the paper, which leaves out that there are fewer at the edges). By turns each patch z_i is
+    the Wiener estimate of its most probable component at noise variance 1 / b, and
 
-        x = (d / s^2 y + b sum_i P_i' z_i) / (d / s^2 + b n), n the patches over a pixel, for growing b.
+        x = (y / s^2 + b sum_i P_i' z_i / n) / (1 / s^2 + b), for growing b.
 
     Arguments:
         components: of a mixture of Gaussians over patches [channels, *size], flattened.
@@ -32,14 +33,12 @@ def restored(components: Components, numbers: Tensor, known: Tensor, deviation: 
         size: of the patches; pictures are at least as large.
     """
     y, x = numbers.to(torch.float64), started(numbers.to(torch.float64), known)
-    held = components.means.shape[1] / deviation**2 if deviation > 0 else float("inf")
+    held = 1 / deviation**2 if deviation > 0 else float("inf")
     for tightness in tightening(deviation, whole=bool(known.all())):
         patches = F.unfold(x, size).transpose(1, 2)  # [rows, patches, pixels]
         near = wiener(components, patches.flatten(0, 1), 1 / tightness).view(patches.shape).transpose(1, 2)
-        total = F.fold(near, x.shape[2:], size)
-        count = F.fold(torch.ones_like(near), x.shape[2:], size)
-        free = total / count
-        both = y if held == float("inf") else (held * y + tightness * total) / (held + tightness * count)
+        free = F.fold(near, x.shape[2:], size) / F.fold(torch.ones_like(near), x.shape[2:], size)
+        both = y if held == float("inf") else (held * y + tightness * free) / (held + tightness)
         x = torch.where(known, both, free)
     return x
 
