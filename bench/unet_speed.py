@@ -44,6 +44,7 @@ def theirs(width: int) -> tuple[nn.Module, Call]:
         block_out_channels=(width, 2 * width, 2 * width),
         down_block_types=("DownBlock2D", "DownBlock2D", "AttnDownBlock2D"),
         up_block_types=("AttnUpBlock2D", "UpBlock2D", "UpBlock2D"),
+        norm_num_groups=16,
     )
     return net, lambda x, t: net(x, t * 1000).sample
 
@@ -88,7 +89,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--turns", type=int, default=4)
     parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--width", type=int, default=96)
+    parser.add_argument("--width", type=int, default=80)
     parser.add_argument("--rival-precision", choices=["float32", "bfloat16"], default="float32")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)

@@ -130,7 +130,7 @@ def test_the_loss_is_least_at_the_truth(predict, path):
     data, known = torch.randn(4_000, 1, generator=generator(0)), torch.ones(4_000, 1, dtype=torch.bool)
     how, nothing = Learning(0.0, 1.0, 0.0, "independent"), torch.zeros(4_000, 0)
     at, up, down = (
-        errors(PictureField(Line(off), (1, 1, 1), road, form, nothing), data, known, how, generator(1)).mean()
+        errors(PictureField(Line(off), (1, 1, 1), road, form, nothing, nothing), data, known, how, generator(1)).mean()
         for off in (0.0, 0.3, -0.3)
     )
     assert float(at) < float(up) and float(at) < float(down)
@@ -143,13 +143,13 @@ def test_guidance_acts_between_its_ratios_and_follows_its_formula():
             return x * 0 + given[:, :1].view(-1, 1, 1, 1)
 
     given = torch.tensor([[3.0, 1.0]])
-    plain = PictureField(Said(), (1, 1, 1), PATHS["edm"], PARAMETERISATIONS["edm"], given)
+    plain = PictureField(Said(), (1, 1, 1), PATHS["edm"], PARAMETERISATIONS["edm"], given, torch.zeros(1, 0))
     guided = replace(plain, guide=Guide(2.5, 0.5, 4.0))
     for ratio, factor in ((0.2, 1.0), (1.0, 2.5), (10.0, 1.0)):
         t = PATHS["edm"].time(torch.tensor([ratio]))
         assert float(guided.output(torch.ones(1, 1), t)) == pytest.approx(3.0 * factor)
     both = torch.stack([PATHS["edm"].time(torch.tensor([r])) for r in (0.2, 1.0)])
-    doubled = replace(guided, given=given.expand(2, 2))
+    doubled = replace(guided, given=given.expand(2, 2), told=torch.zeros(2, 0))
     assert doubled.output(torch.ones(2, 1), both).flatten().tolist() == pytest.approx([3.0, 7.5])
 
 
@@ -161,7 +161,9 @@ def test_given_fields_are_left_out_of_a_share_of_the_rows():
             seen.append(given)
             return x
 
-    field = PictureField(Spy(), (1, 1, 1), PATHS["edm"], PARAMETERISATIONS["edm"], torch.ones(2_000, 2))
+    field = PictureField(
+        Spy(), (1, 1, 1), PATHS["edm"], PARAMETERISATIONS["edm"], torch.ones(2_000, 2), torch.zeros(2_000, 0)
+    )
     data, known = torch.randn(2_000, 1, generator=generator(0)), torch.ones(2_000, 1, dtype=torch.bool)
     errors(field, data, known, Learning(0.0, 1.0, 0.3, "independent"), generator(1))
     kept = seen[0][:, 0]
@@ -251,3 +253,23 @@ def test_the_score_is_batched_like_the_single_picture():
     single = torch.cat([own.log_prob(batch.take(slice(i, i + 1))) for i in range(6)])
     assert torch.allclose(own.log_prob(batch), single, rtol=1e-5)
     assert batch_of(batch.cells).cells.shape == batch.cells.shape
+
+
+def test_changes_in_learning_are_told_and_do_not_reach_draws():
+    """The network is told what was done to a picture, is never told so in draws, and held-out pictures stay whole."""
+    family = ImageField(augment="mirror", **SMALL)
+    own, seen = family.build(halves(64, given=True), 0), []
+    inner = own.net
+
+    class Spy(nn.Module):
+        def forward(self, x: Tensor, clock: Tensor, given: Tensor) -> Tensor:
+            seen.append(given[:, 3:])
+            return inner(x, clock, given)
+
+    own.net = Spy()
+    batch = halves(64, given=True).batch()
+    family.players(own)[0].loss(batch, generator(0))
+    family.validate(own, batch, generator(0))
+    own.sample(2, generator(0), batch.cond.take(slice(0, 2)))
+    assert seen[0].shape[1] == own.told > 0 and 0.3 < float((seen[0] != 0).any(1).double().mean()) < 0.95
+    assert not any(told.any() for told in seen[1:])

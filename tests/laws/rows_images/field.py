@@ -27,6 +27,7 @@ CASES = [
             "noise_mean": 1.0,
             "noise_sd": 0.5,
             "coupling": "optimal",
+            "augment": "moves",
             "network": "unet",
             "patch": 1,
             "width": 16,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -22,6 +22,7 @@ from ensample.families.independent import part
 from ensample.families.layout import given_width
 from ensample.families.training import Training
 from ensample.kinds.images import Images
+from ensample.nets.images.augment import Augmentation
 from ensample.nets.images.patches import PatchTransformer
 from ensample.nets.images.sizes import size_for
 from ensample.nets.images.unet import UNet
@@ -33,6 +34,16 @@ GRIDS: dict[str, Callable[[Path, int], Tensor]] = {
     "time": lambda path, steps: path.grid(steps),
 }
 """How the steps of drawing are spaced, by public names."""
+
+MOVES = Augmentation(p=0.3, rotation=10.0, scale=0.15, shift=0.06)
+MIRROR = replace(MOVES, flip=True)
+CHANGES: dict[str, Augmentation | None] = {
+    "none": None,
+    "moves": MOVES,
+    "mirror": MIRROR,
+    "colours": replace(MIRROR, brightness=0.1, contrast=0.2, saturation=0.3),
+}
+"""How pictures are changed in learning, by public names."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +71,9 @@ class ImageField(Training):
         drop: share of pictures that learn without the given fields, which guidance needs.
         noise_mean, noise_sd: of the normal law of log(sigma / alpha), by which noise is drawn in learning.
         coupling: of noise with pictures in learning, "independent" or "optimal" (transport inside the batch).
+        augment: how pictures are changed in learning, for few pictures: "none", "moves" (turned, enlarged, shifted),
+            "mirror" (these and mirrored) or "colours" (these and other colours). The network is told what was done
+            to each, so that draws are not changed (Karras et al. 2022).
         network: "patches" (a transformer) or "unet".
         patch: side of a transformer's patches, or of the squares that a U-Net folds into channels; none chooses by
             the size of the pictures.
@@ -105,6 +119,7 @@ class ImageField(Training):
     noise_mean: float = 0.0
     noise_sd: float = 1.3
     coupling: Literal["independent", "optimal"] = "independent"
+    augment: Literal["none", "moves", "mirror", "colours"] = "none"
     network: Literal["patches", "unet"] = "patches"
     patch: int | None = None
     width: int | None = None
@@ -183,13 +198,19 @@ class ImageField(Training):
         return module.eval()
 
     def _errors(self, module: FieldPictures, batch: Batch, generator: Generator, slopes: bool = True) -> Tensor:
-        data, known = module.pixels.numbers(batch.cells), batch.mask.flatten(1)
+        data, told = module.pixels.numbers(batch.cells), None
+        change, known = CHANGES[self.augment], batch.mask.flatten(1)
+        if change is not None and slopes and bool(known.all()):
+            real = module.event.lattice.encode(batch.cells).to(torch.float32)
+            changed, told = change(real, generator)
+            data = module.pixels.standard(changed).flatten(1).to(torch.float32)
         learning = Learning(self.noise_mean, self.noise_sd, self.drop, self.coupling)
-        return errors(module.field(batch), torch.where(known, data, 0.0), known, learning, generator, slopes)
+        field = module.field(batch, told=told)
+        return errors(field, torch.where(known, data, 0.0), known, learning, generator, slopes)
 
     def _module(self, pixels: Pixels, given: Mixed | None, generator: Generator) -> FieldPictures:
-        width = given_width(given)
-        columns = width + (width > 0)
+        change, width = CHANGES[self.augment], given_width(given)
+        told = 0 if change is None else change.width
         path = PATHS[self.path]
         way = Way(
             path,
@@ -202,8 +223,8 @@ class ImageField(Training):
             self.precision == "bfloat16",
         )
         with seeded(generator):
-            net = NETWORKS[self.network](self, pixels.event.shape, columns)
-        return FieldPictures(pixels, given, columns, net, way)
+            net = NETWORKS[self.network](self, pixels.event.shape, width + (width > 0) + told)
+        return FieldPictures(pixels, given, told, net, way)
 
     def _clash(self, option: str, other: str, fix: str) -> InputError:
         return InputError("Options must fit together.", f"{self.name}, {option}", other, fix)

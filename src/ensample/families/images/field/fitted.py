@@ -18,7 +18,7 @@ from ensample.families.field.parameterisation import Parameterisation
 from ensample.families.images.field.network import Guide, PictureField
 from ensample.families.images.field.pixels import Pixels
 from ensample.families.images.field.score import log_density_of_cells
-from ensample.families.layout import given_flat
+from ensample.families.layout import given_flat, given_width
 from ensample.nets.machine import careful_products, operations
 from ensample.solvers.measured import Mask, Measured, travelled
 from ensample.solvers.paths import LEAST, MOST, Path, polynomial
@@ -69,8 +69,11 @@ class FieldPictures(nn.Module, ArrayDistribution):
     event: Continuous
     guarantees: ClassVar[dict[str, Guarantee]] = {"sample": "estimate", "log_prob": "estimate", "draw": "estimate"}
 
-    def __init__(self, pixels: Pixels, given: Mixed | None, columns: int, net: nn.Module, way: Way) -> None:
+    def __init__(self, pixels: Pixels, given: Mixed | None, told: int, net: nn.Module, way: Way) -> None:
         super().__init__()
+        width = given_width(given)
+        columns = width + (width > 0) + told
+        self.told = told
         self.event, self.given, self.pixels, self.net, self.way = pixels.event, given, pixels, net, way
         times = 1 + way.parameterisation.jumps
         one = torch.zeros(1, *self.event.shape), torch.zeros(1, times), torch.zeros(1, columns)
@@ -81,14 +84,16 @@ class FieldPictures(nn.Module, ArrayDistribution):
         state = {f"weights.{name}": value for name, value in self.net.state_dict().items()}
         return {**state, "centre": self.pixels.centre, "spread": self.pixels.spread}
 
-    def field(self, batch: Batch, guide: Guide | None = None) -> PictureField:
-        """The field of as many rows as the batch has, with its given fields; guided as in draws unless said."""
+    def field(self, batch: Batch, guide: Guide | None = None, told: Tensor | None = None) -> PictureField:
+        """The field of as many rows as the batch has, with its given fields; guided as in draws unless said.
+
+        `told` [rows, told] is how pictures were changed in learning; not at all if None.
+        """
         flat = given_flat(self.given, batch)
         given = torch.cat([flat, torch.ones(len(flat), 1)], 1) if flat.shape[1] else flat
-        way, shape = self.way, self.event.shape
-        return PictureField(
-            self.net, shape, way.path, way.parameterisation, given, way.guide if guide is None else guide
-        )
+        told = torch.zeros(len(flat), self.told) if told is None else told
+        way, shape, guide = self.way, self.event.shape, self.way.guide if guide is None else guide
+        return PictureField(self.net, shape, way.path, way.parameterisation, given, told, guide)
 
     def grid(self, steps: int) -> Tensor:
         """Times falling from noise to data, fine where pictures take shape, whatever the options of drawing say."""

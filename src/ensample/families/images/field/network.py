@@ -45,6 +45,7 @@ class PictureField:
         shape: of a picture.
         path, parameterisation: what the network's output means.
         given: [rows, given], the last column 1 unless the given fields are left out; no columns if there are none.
+        told: how each picture was changed in learning [rows, told], 0 where it was not; no columns without changes.
         guide: how strongly they pull.
     """
 
@@ -53,6 +54,7 @@ class PictureField:
     path: Path
     parameterisation: Parameterisation
     given: Tensor
+    told: Tensor
     guide: Guide = Guide()
 
     def output(self, x: Tensor, t: Tensor, s: Tensor | None = None) -> Tensor:
@@ -60,11 +62,11 @@ class PictureField:
         times = [t] if s is None else [t, s]
         scaled = (x / self.path.spread(t)).view(-1, *self.shape)
         clocks = torch.stack([self._clock(each).expand(len(x)) for each in times], 1)
-        said: Tensor = self.net(scaled, clocks, self.given).flatten(1)
+        said: Tensor = self.net(scaled, clocks, torch.cat([self.given, self.told], 1)).flatten(1)
         weight = self.guide.at(self.path.sigma(t) / self.path.alpha(t))
         if not bool((weight != 1.0).any()):
             return said
-        free = self.net(scaled, clocks, torch.zeros_like(self.given)).flatten(1)
+        free = self.net(scaled, clocks, torch.cat([torch.zeros_like(self.given), self.told], 1)).flatten(1)
         guided: Tensor = free + weight.to(said.dtype) * (said - free)
         return guided
 
