@@ -19,6 +19,9 @@ from ensample.families.mixture.components import Components
 from ensample.families.mixture.model import MixtureDistribution
 from ensample.families.quadrature import POINTS, lattice_rule
 
+AT_ONCE = 2**23
+"""Most numbers of overlapping patches that are restored at once."""
+
 
 class Tiles:
     """How pictures are cut into tiles of `height` by `width` pixels; those beyond the edges have unknown pixels.
@@ -120,7 +123,12 @@ class TiledPictures(ArrayDistribution):
         lattice = self.event.lattice
         numbers = lattice.encode(levels)
         size = (self.tiles.height, self.tiles.width)
-        return lattice.position(restored(own, numbers, known, deviation / lattice.scale, size))
+        rows = max(1, AT_ONCE // (numbers[:1].numel() * own.means.shape[1]))
+        parts = [
+            restored(own, x, there, deviation / lattice.scale, size)
+            for x, there in zip(torch.split(numbers, rows), torch.split(known, rows), strict=True)
+        ]
+        return lattice.position(torch.cat(parts))
 
 
 def gaussians(patch: MixtureDistribution) -> Components:
