@@ -10,7 +10,7 @@ from ensample.errors import InputError
 from ensample.kinds import fit_kind
 from ensample.kinds.arrow import type_from_text
 from ensample.kinds.base import Rule
-from ensample.kinds.grid import affine_grid, ordered, unordered
+from ensample.kinds.grid import affine_grid, coarse_digits, ordered, unordered
 from ensample.kinds.number import Number
 from ensample.kinds.records import ABSENT
 from ensample.kinds.trace import FloatTrace
@@ -250,3 +250,10 @@ def test_random_floats_lie_on_no_steps():
         for values in (rng.normal(size=rows), rng.random(rows), np.exp(rng.normal(size=rows))):
             assert affine_grid(values, "float64") is None
             assert affine_grid(values.astype("float32").astype("float64"), "float32") is None
+
+
+def test_values_off_a_coarse_grid_are_rounded_to_it_only_where_that_changes_little():
+    whole = np.repeat(np.arange(1.0, 100.0), 10)
+    near, far = np.concatenate([whole, [50.012, 70.034, 90.021]]), np.concatenate([whole, [0.512, 1.713, 2.444]])
+    assert coarse_digits(near, 3, "float64") == 0
+    assert coarse_digits(far, 3, "float64") is None

@@ -47,7 +47,7 @@ class Reader:
         left = (torch.searchsorted(self.first, cells, right=True) - 1).clamp(min=0)
         right = (left + 1).clamp(max=self.first.shape[1] - 1)
         after, before = cells - self.last.gather(1, left), self.first.gather(1, right) - cells
-        return torch.where((after > 0) & (before < after), right, left).t().contiguous()
+        return torch.where(before < after, right, left).t().contiguous()
 
     def values(self, cells: Tensor) -> Tensor:
         """Standardised numbers [rows, spans] float32, 0 for classes."""
