@@ -175,6 +175,15 @@ def test_bad_pictures_in_a_table_take_their_records_along():
     assert "record 8 (" in data.notes[0]
 
 
+def test_names_of_axes_are_dropped():
+    named = pa.fixed_shape_tensor(pa.uint8(), (6, 5, 3), dim_names=["H", "W", "C"])
+    column = pa.ExtensionArray.from_storage(named, tensor_column(PIXELS).storage)
+    for source in (column, pa.chunked_array([column.slice(0, 4), column.slice(4)])):
+        data = en.read(pa.table({"image": source}))
+        assert np.array_equal(images(data), PIXELS)
+        assert data.schema["image"].kind.name == "image"
+
+
 def test_bytes_that_are_no_pictures_are_refused():
     with pytest.raises(InputError, match="cells of type binary"):
         read(pa.table({"x": [b"abc", b"def"]}))

@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 from ensample.data.infer import Plan, read_as
 from ensample.data.missing import blank_out, no_nan, refuse_infinite
 from ensample.data.nested import is_sequence, step_fields
-from ensample.data.pictures.column import is_pictures
+from ensample.data.pictures.column import is_pictures, shape_of, tensor_type
 from ensample.errors import FormatError, InputError
 
 
@@ -21,6 +21,8 @@ def is_text(kind: pa.DataType) -> bool:
 
 def canonical_type(kind: pa.DataType) -> pa.DataType:
     """The type a data set holds instead: `string` for every text type, dictionaries with 32-bit codes, `list`."""
+    if is_pictures(kind):
+        return tensor_type(*shape_of(kind))
     if is_sequence(kind):
         item = kind.value_type
         fields = [f.with_type(canonical_type(f.type)) for f in step_fields(kind)]
@@ -33,6 +35,8 @@ def canonical_type(kind: pa.DataType) -> pa.DataType:
 def canonical(cells: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
     """The cells in their canonical type."""
     kind = canonical_type(cells.type)
+    if is_pictures(kind) and cells.type != kind:  # axes have names
+        cells = pc.cast(cells, cells.type.storage_type)
     return cells if cells.type == kind else pc.cast(cells, kind)
 
 
