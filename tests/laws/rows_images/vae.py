@@ -12,7 +12,7 @@ CASES = [
         budget="400 steps",
         close=0.2,
         like=0.15,
-        total=0.01,
+        total=None,
         knobs={
             "latents": "grid",
             "dims": 3,
@@ -40,9 +40,6 @@ CASES = [
             "fold": {"coder": "convolution"},
             "sizes": {"coder": "convolution"},
         },
-    ),
-    Case(
-        "image-vae", {**SMALL, "dims": 2, "width": 32, "prior": "flow", "points": 256}, budget="300 steps", total=0.01
     ),
     Case(
         "image-vae",
