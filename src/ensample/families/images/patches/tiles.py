@@ -12,7 +12,7 @@ from torch import Generator, Tensor
 from torch.nn import functional as F
 
 from ensample.errors import CapabilityError
-from ensample.events import Array, Batch, Continuous, Limit, unknown
+from ensample.events import Array, Batch, Continuous, Limit, coordinates, unknown
 from ensample.families.base import ArrayDistribution, Guarantee
 from ensample.families.images.patches.restoration import restored
 from ensample.families.mixture.components import Components
@@ -123,7 +123,7 @@ class TiledPictures(ArrayDistribution):
         lattice = self.event.lattice
         numbers = lattice.encode(levels)
         size = (self.tiles.height, self.tiles.width)
-        rows = max(1, AT_ONCE // (numbers[:1].numel() * own.means.shape[1]))
+        rows = max(1, AT_ONCE // (coordinates(self.event) * own.means.shape[1]))
         parts = [
             restored(own, x, there, deviation / lattice.scale, size)
             for x, there in zip(torch.split(numbers, rows), torch.split(known, rows), strict=True)
