@@ -13,10 +13,15 @@ TIME = 64
 """Fourier features of a time."""
 FASTEST = 32.0
 """Radians of the fastest of them while a time goes from 0 to 1."""
+LOUD = 0.5
+"""Initial spread of the weights of given fields."""
 
 
 class Setting(nn.Module):
     """Times and given fields as one vector, by which the layers of a network are scaled and shifted.
+
+    Few given columns are not 0, many features of a time are: the former get larger weights, or a class would hardly be
+    heard at first.
 
     Build it inside `ensample.nets.random.seeded`.
 
@@ -32,12 +37,18 @@ class Setting(nn.Module):
 
     def __init__(self, times: int, given: int, width: int) -> None:
         super().__init__()
-        self.first, self.last = Affine(TIME * times + given, width), Affine(width, width)
+        self.first, self.last = Affine(TIME * times, width), Affine(width, width)
+        self.given = nn.Linear(given, width, bias=False) if given else None
+        if self.given is not None:
+            nn.init.normal_(self.given.weight, std=LOUD)
 
     def forward(self, t: Tensor, cond: Tensor) -> Tensor:
         """Times [rows] or [rows, times] in about (0, 1), given fields [rows, given] -> [rows, width]."""
         clocks = [waves(each, TIME, FASTEST) for each in (t if t.dim() == 2 else t[:, None]).unbind(1)]
-        out: Tensor = F.silu(self.last(F.silu(self.first(torch.cat([*clocks, cond], 1)))))
+        told = self.first(torch.cat(clocks, 1))
+        if self.given is not None:
+            told = told + self.given(cond)
+        out: Tensor = F.silu(self.last(F.silu(told)))
         return out
 
 
