@@ -69,3 +69,9 @@ def test_spikes_need_enough_values():
     assert spikes(np.array([0] * 90 + [1] * 10)) == ()
     assert spikes(np.r_[np.zeros(900, np.int64), RNG.integers(1, 1000, 100)]) == (0,)
     assert spikes(RNG.poisson(5, 5000)) == ()
+
+
+def test_common_neighbours_are_no_spikes():
+    crowd = RNG.integers(0, 1000, 600)
+    assert spikes(np.r_[crowd, np.full(200, 500), np.full(200, 501)]) == ()
+    assert spikes(np.r_[crowd, np.full(200, 500), np.full(200, 700)]) == (500, 700)

@@ -69,7 +69,7 @@ MUTANTS = [
         "tests/kinds/test_number.py -k steps",
     ),
     Mutant("kinds/grid.py", "off <= COARSE_LOSS * np.abs(others)", "off >= 0", "tests/kinds/test_number.py"),
-    Mutant("kinds/shape.py", "counts >= SPIKE_RATIO * around", "counts > 0", KINDS),
+    Mutant("kinds/shape.py", "counts >= SPIKE_RATIO * around", "counts > 0", "tests/kinds/test_shape.py"),
     Mutant("kinds/shape.py", "- 0.5 * math.log(2 * math.pi * math.e * variance)", "", KINDS),
     Mutant("kinds/shape.py", "abs().max() < 0.2", "abs().max() < 1e30", KINDS),
     Mutant("kinds/base.py", "(singletons + 0.5) / (profile.rows + 1)", "0.5 / (profile.rows + 1)", KINDS),
