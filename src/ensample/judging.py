@@ -13,7 +13,7 @@ from ensample.data.dataset import Dataset
 from ensample.data.schema import Schema
 from ensample.errors import CapabilityError
 from ensample.events import Array, Mixed, Ragged
-from ensample.families import TABLE
+from ensample.families import TABLE, Flat
 from ensample.families.base import Family, refusal
 from ensample.fitting import PICTURES, as_family, fit, read
 from ensample.judge.images.extractor import Extractor
@@ -109,7 +109,8 @@ def report(
     made = sampled_from(model, reference, seed)
     sort = model.can.get("log_prob")
     likelihood = (np.asarray(model.log_prob(reference.scored)), sort) if sort is not None else ()
-    return judged_report(model.family.name, reference, reference.subject.judge(reference, made, *likelihood))
+    name = f"{model.family.of.name} over pixels" if isinstance(model.family, Flat) else model.family.name
+    return judged_report(name, reference, reference.subject.judge(reference, made, *likelihood))
 
 
 def _check_plain(schema: Schema) -> None:
