@@ -13,7 +13,7 @@ MUTANTS = [
     Mutant(f"{F}/gan/levels.py", "return numbers + off", "return (numbers + off).detach()", f"{GAN} -k rounding"),
     Mutant(f"{F}/gan/groups.py", "share.cumsum(0) - share / 2", "share.cumsum(0)", f"{GAN} -k sorts_of"),
     Mutant(f"{F}/gan/groups.py", "edges, torch.special.ndtr(", "edges, (", f"{GAN} -k sorts_of"),
-    Mutant(f"{F}/gan/model.py", "norm.momentum = 1.0", "norm.momentum = 0.0", f"{GAN} -k settled"),
+    Mutant(f"{F}/gan/model.py", "norm.reset_running_stats()", "pass", f"{GAN} -k settled"),
     Mutant(
         f"{F}/gan/model.py", "torch.cat([told, made_told])", "torch.cat([told, made_told]).mul(0)", f"{GAN} -k half"
     ),

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from ensample.events import Array, Batch, Continuous, Mixed
+from ensample.events import Array, Batch, Continuous, Mixed, coordinates
 from ensample.families.base import Distribution, Player, at_least
 from ensample.families.gan.objectives import OBJECTIVES
 from ensample.families.images.gan.groups import Groups, Views
@@ -27,8 +27,8 @@ from ensample.kinds.records import Records
 from ensample.nets.mlp import Affine
 from ensample.nets.random import seeded
 
-LOOKED_AT = 20_000
-"""Pictures that components and groups are found from."""
+LOOKED_AT, CELLS = 20_000, 2**26
+"""Pictures that components and groups are found from, and their cells, at most."""
 SMALLEST = 4
 """Pixels of the shorter side of a picture, at least."""
 
@@ -118,7 +118,7 @@ class ImageGan(Training):
         """Fresh networks, and the groups of the pictures."""
         assert isinstance(records, Images)
         generator = torch.Generator().manual_seed(seed)
-        first = records.sample(LOOKED_AT, seed).batch()
+        first = records.sample(min(LOOKED_AT, CELLS // coordinates(records.event)), seed).batch()
         numbers = Levels(records.event).numbers(first.cells)
         views, texture, groups = Views.of(numbers), Texture.of(numbers), None
         if self.groups and records.given is None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from ensample.events import Array, Batch, Mixed
+from ensample.events import Array, Batch, Mixed, coordinates
 from ensample.families.base import ArrayDistribution, Guarantee
 from ensample.families.gan.objectives import OBJECTIVES, PENALTIES, slope_of, zero_centred
 from ensample.families.gan.score import sample_score
@@ -23,8 +24,8 @@ from ensample.nets.machine import operations
 if TYPE_CHECKING:
     from ensample.families.images.gan.family import ImageGan
 
-AT_ONCE = 512
-"""Pictures made in one pass."""
+AT_ONCE = 2**19
+"""Cells of the pictures made in one pass."""
 MEMORY = 0.99
 """Share of the old that the running share of right verdicts keeps at each step."""
 MADE = 1024
@@ -135,10 +136,7 @@ class AdversarialPictures(nn.Module, ArrayDistribution):
     def decode(self, latent: Tensor, generator: torch.Generator, cond: Batch | None = None) -> Batch:
         """The picture of each latent place [rows, latent width]; places say all, the generator is not asked."""
         told, noise = self._told(latent, cond), latent[:, latent.shape[1] - self.options.latent :]
-        parts = [
-            self.levels.cells(self._drawn(z, t))
-            for z, t in zip(torch.split(noise, AT_ONCE), torch.split(told, AT_ONCE), strict=True)
-        ]
+        parts = [self.levels.cells(self._drawn(z, t)) for z, t in self._parts(noise, told)]
         cells = torch.cat(parts) if len(latent) else torch.zeros(0, *self.event.shape, dtype=torch.int64)
         return Batch(cells, torch.ones(cells.shape, dtype=torch.bool), cond)
 
@@ -163,9 +161,11 @@ class AdversarialPictures(nn.Module, ArrayDistribution):
         latent, cond = self._places(batch, generator)
         before = [norm.momentum for norm in norms]
         for norm in norms:
-            norm.momentum = 1.0  # all of the new, nothing of the old
+            norm.reset_running_stats()
+            norm.momentum = None  # the plain mean over all that follows
         self.generator.train()
-        self._drawn(latent[:, -self.options.latent :], self._told(latent, cond))
+        for z, t in self._parts(latent[:, -self.options.latent :], self._told(latent, cond)):
+            self._drawn(z, t)
         self.generator.eval()
         for norm, momentum in zip(norms, before, strict=True):
             norm.momentum = momentum
@@ -175,6 +175,11 @@ class AdversarialPictures(nn.Module, ArrayDistribution):
         count = MADE if self.given is None else max(2, len(batch))
         cond = None if batch.cond is None else batch.cond.take(torch.arange(count) % len(batch))
         return torch.randn(count, self.latent_width, generator=generator), cond
+
+    def _parts(self, noise: Tensor, told: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """Noise and what is told, for as many pictures as are made in one pass."""
+        rows = max(2, AT_ONCE // coordinates(self.event))
+        return zip(torch.split(noise, rows), torch.split(told, rows), strict=True)
 
     def _operations(self) -> float:
         """Multiplications of one row's way through both networks."""

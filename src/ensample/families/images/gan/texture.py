@@ -8,6 +8,8 @@ from torch.nn import functional as F
 
 FILTERS, SIDE = 32, 5
 """Random filters, and their side in pixels; smaller pictures are mirrored at their edges."""
+AT_ONCE = 2**18
+"""Pixels at once."""
 
 
 class Texture(nn.Module):
@@ -59,7 +61,8 @@ def _filters(channels: int) -> Tensor:
 def _answers(pictures: Tensor, filters: Tensor) -> Tensor:
     edge = SIDE // 2
     parts = []
-    for part in torch.split(F.pad(pictures, (edge, edge, edge, edge), mode="reflect"), 256):
+    for part in torch.split(pictures, max(1, AT_ONCE // pictures[0, 0].numel()) if len(pictures) else 1):
+        part = F.pad(part, (edge, edge, edge, edge), mode="reflect")
         answer = F.conv2d(part, filters).relu_()
         parts.append(torch.cat([answer.mean((2, 3)), answer.square().mean((2, 3))], 1))
     return torch.cat(parts)
