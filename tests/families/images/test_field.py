@@ -89,6 +89,13 @@ def test_law_8_completions_of_an_exact_field():
     assert float(right[~bright].mean()) == pytest.approx(1 - truth, abs=0.08)
 
 
+def test_law_8_known_levels_stay_to_the_last_one():
+    own, batch = ImageField(**SMALL).build(halves(40), 0), halves(200).batch()
+    mask = torch.rand(batch.cells.shape, generator=generator(0)) < 0.8
+    made, _ = own.draw(Batch(batch.cells * mask, mask), generator(1))
+    assert torch.equal(made.cells[mask], batch.cells[mask]) and not torch.equal(made.cells, batch.cells)
+
+
 def test_whole_pictures_are_not_touched_and_holes_are_not_scored():
     own, batch = exact(), toy_pictures(3).batch()
     assert torch.equal(own.draw(batch, generator(0))[0].cells, batch.cells)
@@ -216,6 +223,7 @@ def test_rectangles_colours_and_few_levels():
 
 def test_cells_and_numbers_are_inverse_and_of_unit_spread():
     records = halves(100)
+    records = replace(records, table=records.table // 2)  # dark pictures: their mean is not 0
     pixels = Pixels.fit(records.event, records.table)
     cells = records.batch().cells
     assert torch.equal(pixels.cells(pixels.numbers(cells)), cells)

@@ -28,7 +28,7 @@ class Size:
 SIZES: tuple[tuple[int, Size], ...] = (
     (8, Size(patch=2, width=96, layers=4, fold=1, channels=(32, 64), blocks=1)),
     (16, Size(patch=2, width=128, layers=5, fold=1, channels=(48, 96), blocks=1)),
-    (32, Size(patch=4, width=192, layers=6, fold=2, channels=(64, 128), blocks=1)),
+    (32, Size(patch=4, width=128, layers=5, fold=2, channels=(64, 128), blocks=1)),
     (64, Size(patch=8, width=256, layers=8, fold=2, channels=(64, 128, 192), blocks=1)),
     (128, Size(patch=16, width=384, layers=8, fold=4, channels=(96, 192, 256), blocks=2)),
     (1 << 30, Size(patch=32, width=512, layers=10, fold=8, channels=(128, 256, 384), blocks=2)),
