@@ -47,29 +47,31 @@ class Muon(Optimizer):
         super().__init__(weights, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
         self.products = products
 
+        rest = [weight for weight in weights if not is_matrix(as_matrix(weight))]
+        self.rest = (
+            torch.optim.AdamW(rest, lr, (momentum, 0.99), weight_decay=weight_decay, fused=True) if rest else None
+        )
+
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """One step of all weights that have a gradient."""
-        for group in self.param_groups:
-            for weight in group["params"]:
-                if weight.grad is not None:
-                    weight.mul_(1 - group["lr"] * group["weight_decay"])
-                    weight.sub_(self._direction(weight, group["momentum"]), alpha=group["lr"])
+        (group,) = self.param_groups
+        for weight in group["params"]:
+            if weight.grad is not None and is_matrix(as_matrix(weight)):
+                weight.mul_(1 - group["lr"] * group["weight_decay"])
+                weight.sub_(self._direction(weight, group["momentum"]), alpha=group["lr"])
+        if self.rest is not None:
+            self.rest.param_groups[0]["lr"], self.rest.state = group["lr"], self.state
+            self.rest.step()
 
     def _direction(self, weight: Tensor, momentum: float) -> Tensor:
-        state, gradient = self.state[weight], weight.grad
+        gradient, state = weight.grad, self.state[weight]
         assert gradient is not None
         state["step"] += 1
         first = state["exp_avg"].lerp_(gradient, 1 - momentum)
         matrix = as_matrix(gradient.lerp(first, momentum))
-        if is_matrix(matrix):
-            size: float = 0.2 * max(matrix.shape[-2:]) ** 0.5
-            return (orthogonal(matrix.to(self.products)).to(weight.dtype) * size).view_as(weight)
-        second = state["exp_avg_sq"].lerp_(gradient.square(), 0.01)
-        steps = float(state["step"])
-        scale = (second / (1 - 0.99**steps)).sqrt().add_(1e-8)
-        moved: Tensor = first / (scale * float(1 - momentum**steps))
-        return moved
+        size: float = 0.2 * max(matrix.shape[-2:]) ** 0.5
+        return (orthogonal(matrix.to(self.products)).to(weight.dtype) * size).view_as(weight)
 
 
 def as_matrix(weight: Tensor) -> Tensor:
