@@ -31,7 +31,7 @@ ROWS: dict[str, tuple[str, dict[str, str]]] = {
     "pixelcnn": ("image-autoregressive", {}),
     "made": (
         "image-autoregressive",
-        {"network": "made", "batch_size": "128", "optimiser": "adamw", "dropout": "0.3"},
+        {"network": "made", "batch_size": "128", "dropout": "0.3"},
     ),
     "lstm": ("image-autoregressive", {"network": "lstm"}),
     "vae": ("image-vae", {}),
