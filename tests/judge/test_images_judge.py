@@ -95,6 +95,9 @@ def test_copies_are_found(real, judged):
     for beside in check.beside:  # the nearest training picture is the one that was stolen
         mine = judged["thief"].made.side.pixels[beside.made].astype(int)
         assert np.abs(mine - x[beside.by_pixels]).max() <= 1
+    kept = set(real.unseen)
+    known = [p.by_features == p.by_pixels for p in check.beside if p.by_pixels in kept]
+    assert len(known) > 4 and np.mean(known) > 0.8 and all(p.by_features in kept for p in check.beside)
     assert len({p.made for p in check.closest}) == len(check.closest)
 
 
