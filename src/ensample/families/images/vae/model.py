@@ -92,7 +92,10 @@ class PictureVae(nn.Module, ArrayDistribution):
 
     @torch.no_grad()
     def log_prob_interval(self, batch: Batch, level: float = 0.95) -> Tensor:
-        """Interval around `log_prob`, float64 [rows, 2], from the spread of `SETS` independent estimates (Student)."""
+        """Interval around `log_prob`, float64 [rows, 2], from the spread of `SETS` independent estimates (Student).
+
+        With codes nothing is random: both ends are the bound.
+        """
         from scipy.special import stdtrit
 
         times = float(stdtrit(SETS - 1, 0.5 + level / 2))
