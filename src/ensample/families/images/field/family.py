@@ -127,7 +127,7 @@ class ImageField(Training):
     heads: int = 4
     integration: int = 24
     probes: int = 1
-    learning_rate: float = 8e-3
+    learning_rate: float = 1.5e-2
     optimiser: Literal["adamw", "adam", "sgd", "muon"] = "muon"
     precision: Literal["float32", "bfloat16"] = "bfloat16"
     batch_size: int = 128
