@@ -13,10 +13,10 @@ from ensample.data.schema import Schema
 from ensample.errors import CapabilityError, FormatError, InputError
 from ensample.events import MISSING_LENGTH, UNKNOWN_LENGTH, Continuous, Discrete, Ragged
 from ensample.kinds import guess, schema_from_plain
+from ensample.kinds.codecs import codec_of
 from ensample.kinds.profile import Profile
 from ensample.kinds.records import ABSENT
 from ensample.kinds.sequence import Sequence
-from ensample.kinds.codecs import codec_of
 from ensample.kinds.sequencecodec import SequenceCodec
 
 DAYS = [

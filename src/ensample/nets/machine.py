@@ -45,7 +45,7 @@ def operations(run: Callable[[], Any]) -> float:
     """
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         run()
-    return counter.get_total_flops() / 2
+    return float(counter.get_total_flops()) / 2
 
 
 @contextmanager
