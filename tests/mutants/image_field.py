@@ -42,6 +42,6 @@ MUTANTS = [
     Mutant("nets/images/blocks.py", "permute(0, 2, 4, 1, 3, 5)", "permute(0, 4, 2, 1, 3, 5)", NETS),
     Mutant("nets/images/unet.py", "self.setting(t, cond)", "self.setting(t * 0, cond)", NETS),
     Mutant("nets/images/patches.py", "self.setting(t, cond)", "self.setting(t, cond * 0)", NETS),
-    Mutant("nets/machine.py", "counter.get_total_flops() / 2", "counter.get_total_flops()", NETS),
+    Mutant("nets/machine.py", "counter.get_total_flops()) / 2", "counter.get_total_flops())", NETS),
     Mutant("train/optimisers.py", "weight.flatten(1) if weight.dim() == 4 else weight", "weight", NETS),
 ]
