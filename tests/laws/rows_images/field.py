@@ -20,7 +20,7 @@ CASES = [
             "solver": "heun",
             "steps": 5,
             "grid": "time",
-            "guidance": 3.0,
+            "guidance": 200.0,
             "guide_low": 1.0,
             "guide_high": 1.0,
             "drop": 0.5,
@@ -36,7 +36,11 @@ CASES = [
             "integration": 6,
             "probes": 3,
         },
-        knob_options={"guide_low": {"guidance": 3.0}, "guide_high": {"guidance": 3.0}},
+        knob_options={
+            "grid": {"path": "linear", "steps": 2},
+            "guide_low": {"guidance": 200.0},
+            "guide_high": {"guidance": 200.0},
+        },
         knobs_of_given=frozenset({"guidance", "guide_low", "guide_high", "drop"}),
     )
 ]
