@@ -72,6 +72,6 @@ CASES = [
         {**SMALL, "latents": "codes", "dims": 4, "codes": 2, "chain": 16, "width": 16, "depth": 1, "sizes": 2}
         | {"learning_rate": 3e-3, "fold": 1},
         budget="300 steps",
-        close=0.3,
+        close=0.5,
     ),
 ]
