@@ -135,3 +135,31 @@ def test_what_only_a_field_can_do(flat):
 def test_tables_have_no_pictures_to_edit():
     model = en.fit({"x": list(range(40))}, "independent")
     assert isinstance(model.distribution, Distribution) and not hasattr(model, "edit")
+
+
+@pytest.mark.parametrize("family", ["field", en.families.ImagePatches(size=4, components=8)])
+def test_noise_is_taken_away(family, field):
+    model = field if family == "field" else en.fit(en.read({"digit": digits()}), family, budget="10 steps", seed=0)
+    clean = digits(430)[400:].astype(float)
+    noisy = np.clip(clean + np.random.default_rng(0).normal(0, 40, clean.shape), 0, 240).astype(np.uint8)
+    made = pixels_of(model.edit(en.read({"noisy": noisy}), "denoise", noise=40 / 120, seed=0).column("digit"))
+    before, after = (np.sqrt(np.mean((np.asarray(x, float) - clean) ** 2)) for x in (noisy, made))
+    assert after < (before if family != "field" else 2.5 * before)  # the field has learned for 30 steps
+    with pytest.raises(InputError, match="how large errors are"):
+        model.edit(en.read({"noisy": noisy}), "denoise")
+
+
+def test_texture_is_taken_and_content_kept():
+    content = np.zeros((2, 16, 16, 1), np.uint8)
+    content[:, 4:12, 4:12] = 200
+    stripes = np.tile(np.array([0, 255], np.uint8), (16, 8))[None, ..., None]
+    data = en.read({"picture": content, "name": ["a", "b"]})
+    made = en.restyle(data, en.read({"style": stripes}), keep=0.1, steps=40)
+    one = pixels_of(made.column("picture"))[0, ..., 0].astype(float)
+    assert made.names == ["picture", "name"] and made.column("name").to_pylist() == ["a", "b"]
+    steps = np.abs(np.diff(one, axis=1)).mean(), np.abs(np.diff(content[0, ..., 0].astype(float), axis=1)).mean()
+    assert steps[0] > 2 * steps[1]  # stripes have come in
+    with pytest.raises(InputError, match="same colours"):
+        en.restyle(data, en.read({"style": np.repeat(stripes, 3, -1)}))
+    with pytest.raises(InputError, match="range"):
+        en.restyle(data, en.read({"style": stripes}), keep=-1.0)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ensample.data.dataset import Dataset
     from ensample.data.samples import load as sample_data
     from ensample.data.schema import Schema
+    from ensample.editing import restyle
     from ensample.fitting import fit, read, resume
     from ensample.judging import compare
     from ensample.model import Model
@@ -32,6 +33,7 @@ _HOME = {
     "resume": "fitting.resume",
     "load": "modelfile.load",
     "compare": "judging.compare",
+    "restyle": "editing.restyle",
     "sample_data": "data.samples.load",
     "Model": "model.Model",
     "Dataset": "data.dataset.Dataset",
@@ -54,6 +56,7 @@ __all__ = [
     "fit",
     "load",
     "read",
+    "restyle",
     "resume",
     "sample_data",
 ]

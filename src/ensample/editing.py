@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
 import numpy as np
 import torch
@@ -17,13 +17,24 @@ from ensample.errors import CapabilityError, InputError
 from ensample.events import Batch
 from ensample.infer.impute import fill
 from ensample.infer.restore import Flows, restore, vary
+from ensample.infer.style import stylised
 from ensample.kinds.image import Image
 from ensample.kinds.imagecodec import ImageCodec
 from ensample.sampling import generator_of, given_row, given_rows
-from ensample.solvers.measured import Blur, Downsample, Grey, Measurement
+from ensample.solvers.measured import Blur, Downsample, Grey, Mask, Measurement
 
 if TYPE_CHECKING:
     from ensample.model import Model
+
+
+@runtime_checkable
+class Denoises(Protocol):
+    """A distribution of pictures that takes noise away by itself."""
+
+    def denoise(self, noisy: Tensor, deviation: float) -> Tensor:
+        """Probable levels [rows, channels, height, width] behind noisy ones; both are real numbers."""
+        ...
+
 
 BRIGHT = 127
 """Pixels of a mask above this are to be filled."""
@@ -97,7 +108,8 @@ def edit(
         data: pictures, anything that `read` takes; also given fields, if `where` does not say them.
         how: "inpaint" (fill `mask`), "outpaint" (go on beyond the edges of smaller pictures), "enlarge" (smaller
             pictures whose sides divide those that were learned), "colourise" (grey pictures, of a model of colours),
-            "deblur" (of a Gaussian blur of `sd` pixels), or "vary" (new pictures from rough ones).
+            "deblur" (of a Gaussian blur of `sd` pixels), "denoise" (of errors of `noise`), or "vary" (new pictures from
+            rough ones).
         mask: for "inpaint": what to fill, bool or bright, [height, width] or one for each picture; also a file.
         sd: of the blur, in pixels.
         noise: standard deviation of errors in the pictures given, as a share of half the range of a pixel; what is
@@ -128,6 +140,44 @@ def edit(
     generator, number = generator_of(seed)
     wish = Wish(model, pixels, cond, mask, sd, noise, strength, int(travel), int(steps))
     return model.codec.decode(HOW[how](wish, generator), number)
+
+
+def restyle(data: Any, style: Any, *, keep: float = 1.0, steps: int = 150) -> Dataset:
+    """Pictures that keep what they show and take the texture of another (neural style: Gatys, Ecker and Bethge 2016).
+
+    No model is needed: it is found by descent, seconds for a small picture. See `infer.style.stylised`.
+
+    Arguments:
+        data: pictures, anything that `read` takes.
+        style: the picture whose texture to take; of several, the first.
+        keep: weight of what is shown; 0 makes pure texture.
+        steps: of the descent.
+
+    Returns:
+        A Dataset with the column of pictures changed and all others as they were.
+
+    Raises:
+        InputError: grey and coloured pictures together, or a number out of range.
+    """
+    for name, value, low in (("keep", keep, 0.0), ("steps", steps, 1)):
+        if not value >= low:
+            raise InputError("A number must be in its range.", f"restyle, {name}", str(value), f"choose {low} or more")
+    table, other = (each if isinstance(each, Dataset) else read_records(each) for each in (data, style))
+    content, manner = _pictures(table), _pictures(other)[:1]
+    if content.shape[3] != manner.shape[3]:
+        raise InputError(
+            "Content and style have the same colours.",
+            "restyle",
+            f"{NAMES[content.shape[3]]} and {NAMES[manner.shape[3]]}",
+            'read both with mode="RGB"',
+        )
+    both = [torch.from_numpy(np.moveaxis(each, -1, 1) / np.float32(127.5) - 1) for each in (content, manner)]
+    made = torch.cat([stylised(one, both[1], keep=keep, steps=int(steps)) for one in torch.split(both[0], 1)])
+    pixels = ((made + 1) * 127.5).round().to(torch.uint8).movedim(1, -1).contiguous().numpy()
+    whole = table.to_arrow()
+    place = next(j for j, field in enumerate(whole.schema) if is_pictures(field.type))
+    column = tensor_column(pixels)
+    return Dataset.from_arrow(whole.set_column(place, whole.schema.field(place).with_type(column.type), column))
 
 
 def _fill(model: Model, batch: Batch, generator: Generator) -> Batch:
@@ -179,6 +229,18 @@ def _deblur(wish: Wish, generator: Generator) -> Batch:
     return _restored(wish, Blur.gaussian(wish.size[0], wish.size[1], wish.sd), generator)
 
 
+def _denoise(wish: Wish, generator: Generator) -> Batch:
+    wish.check_size(*wish.size, "Denoising")
+    if not wish.noise > 0:
+        raise InputError("Denoising needs to know how large errors are.", "edit, noise", "0", "say noise=0.1, say")
+    own = wish.model.distribution
+    if not isinstance(own, Denoises):
+        return _restored(wish, Mask(torch.ones((), dtype=torch.bool)), generator)
+    half = (wish.kind.levels - 1) / 2
+    cells = own.denoise((wish.numbers() + 1) * half, wish.noise * half).round().clamp(0, 2 * half).to(torch.int64)
+    return Batch(cells, torch.ones_like(cells, dtype=torch.bool), wish.cond)
+
+
 def _vary(wish: Wish, generator: Generator) -> Batch:
     wish.check_size(*wish.size, "Varying")
     return vary(_flows(wish), wish.batch(wish.pixels), wish.strength, generator, steps=wish.steps)
@@ -203,6 +265,7 @@ HOW: dict[str, Callable[[Wish, Generator], Batch]] = {
     "enlarge": _enlarge,
     "colourise": _colourise,
     "deblur": _deblur,
+    "denoise": _denoise,
     "vary": _vary,
 }
 """Ways to edit by their public names."""

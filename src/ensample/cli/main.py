@@ -59,6 +59,12 @@ VERBS: dict[str, Verb] = {
         "fill, enlarge, colour, sharpen or vary pictures",
         "ensample edit faces.ens torn.png --mask holes.png --save whole.png",
     ),
+    "restyle": Verb(
+        pictures.add_restyle,
+        pictures.run_restyle,
+        "give pictures the texture of another picture",
+        "ensample restyle harbour.jpg waves.jpg --size 256 --save painted.png",
+    ),
     "morph": Verb(
         pictures.add_morph,
         pictures.run_morph,

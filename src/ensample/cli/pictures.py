@@ -1,4 +1,4 @@
-"""`ensample edit` and `ensample morph`: pictures made from other pictures."""
+"""`ensample edit`, `restyle` and `morph`: pictures made from other pictures."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ensample.cli.options import SOURCES, add_reading, add_seed, count_from, rea
 from ensample.cli.output import table
 from ensample.errors import InputError
 
-WAYS = ("inpaint", "outpaint", "enlarge", "colourise", "deblur", "vary")
+WAYS = ("inpaint", "outpaint", "enlarge", "colourise", "deblur", "denoise", "vary")
 
 
 def add_edit(parser: argparse.ArgumentParser) -> None:
@@ -57,6 +57,26 @@ def run_edit(args: argparse.Namespace, console: Console) -> Answer:
         seed=args.seed,
     )
     return table(made, args.save, args.json)
+
+
+def add_restyle(parser: argparse.ArgumentParser) -> None:
+    """The options of `restyle`."""
+    parser.add_argument("data", metavar="PICTURES", help=f"what to show: a picture, a folder of them, or {SOURCES}")
+    parser.add_argument("style", metavar="STYLE", help="the picture whose texture to take")
+    parser.add_argument(
+        "--keep", type=float, default=1.0, metavar="X", help="weight of what is shown; 0 makes texture (%(default)s)"
+    )
+    parser.add_argument("--steps", type=count_from(1), default=150, metavar="N", help="of the descent (%(default)s)")
+    _add_save(parser)
+    add_reading(parser, kinds=False)
+
+
+def run_restyle(args: argparse.Namespace, console: Console) -> Answer:
+    """Give pictures the texture of another."""
+    import ensample
+
+    content, style = (read(source, args, console) for source in (args.data, args.style))
+    return table(ensample.restyle(content, style, keep=args.keep, steps=args.steps), args.save, args.json)
 
 
 def add_morph(parser: argparse.ArgumentParser) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ensample.families.images.translate.style import RandomFeatures, gram, stylised
+from ensample.infer.style import RandomFeatures, gram, stylised
 
 
 def waves(*, across: bool, period: int = 4, size: int = 24) -> torch.Tensor:

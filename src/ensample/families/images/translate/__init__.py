@@ -1,5 +1,0 @@
-"""Pictures in the manner of others."""
-
-from ensample.families.images.translate.style import RandomFeatures, gram, stylised
-
-__all__ = ["RandomFeatures", "gram", "stylised"]
