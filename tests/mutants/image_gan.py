@@ -6,7 +6,7 @@ from tests.mutants import Mutant
 
 GAN = "tests/families/images/test_gan.py"
 PATCHES = "tests/families/images/test_patches.py"
-STYLE = "tests/families/images/test_style.py"
+STYLE = "tests/infer/test_style.py"
 F = "families/images"
 
 MUTANTS = [
@@ -29,6 +29,6 @@ MUTANTS = [
     ),
     Mutant(f"{F}/patches/restoration.py", "(held + tightness)", "(held + 1)", f"{PATCHES} -k by_hand"),
     Mutant(f"{F}/patches/restoration.py", "torch.where(known, both, free)", "free", f"{PATCHES} -k by_hand"),
-    Mutant(f"{F}/translate/style.py", "/ flat.shape[2]", "", f"{STYLE} -k gram"),
-    Mutant(f"{F}/translate/style.py", "keep * _apart(maps[0], kept)", "_apart(maps[0], kept)", f"{STYLE} -k style"),
+    Mutant("infer/style.py", "/ flat.shape[2]", "", f"{STYLE} -k gram"),
+    Mutant("infer/style.py", "keep * _apart(maps[0], kept)", "_apart(maps[0], kept)", f"{STYLE} -k style"),
 ]
