@@ -131,6 +131,36 @@ def test_muon_takes_orthogonal_steps_of_matrices_and_those_of_adamw_elsewhere():
     assert torch.allclose(vector, twin, atol=1e-5)
 
 
+def test_muon_looks_ahead_along_the_mean_of_gradients():
+    g = torch.Generator().manual_seed(2)
+    matrix, gradients = nn.Parameter(torch.randn(4, 6, generator=g)), torch.randn(2, 4, 6, generator=g)
+    muon = optimiser_for(Training(optimiser="muon", learning_rate=0.1, momentum=0.9), [matrix])
+    for gradient in gradients:
+        before, matrix.grad = matrix.detach().clone(), gradient.clone()
+        muon.step()
+    mean = 0.9 * 0.1 * gradients[0] + 0.1 * gradients[1]
+    ahead = 0.1 * gradients[1] + 0.9 * mean
+    assert torch.allclose((before - matrix.detach()) / 0.1, orthogonal(ahead) * 0.2 * 6**0.5, atol=1e-4)
+
+
+def test_adapters_start_anew_from_other_weights_and_a_checkpoint_knows_them():
+    family = Trained(adapters=1)
+    loop = Loop(family, family.build(records(), 0), family, records(), 0, run_of(steps=40))
+    list(loop.windows())
+    learner, free = loop.learner, loop.learner.free[0]
+    kept = learner.state()
+    assert float(free.leaves[0].abs().max()) > 0
+    for weight in free.weights:
+        weight.data.fill_(2.0)
+    free.rebase()
+    free.write()
+    assert all(bool((weight == 2.0).all()) for weight in free.weights)
+    learner.restore(kept)
+    free.write()
+    assert not any(bool((weight == 2.0).all()) for weight in free.weights)
+    assert all(torch.equal(value, kept[0][name]) for name, value in learner.state()[0].items())
+
+
 def test_l1_shrinks_towards_zero_and_stops_there():
     weight = torch.tensor([0.5, -0.02, 0.02, -1.0])
     shrink([weight], 0.05)

@@ -274,7 +274,8 @@ class Player:
     """One loss, the parameters that lower it, and how many steps it takes a turn. One player is ordinary training.
 
     `rate` multiplies the learning rate; it is asked at each turn and may depend only on what the module's `state_dict`
-    holds, so that a run that goes on stays the same.
+    holds, so that a run that goes on stays the same. `steady`: whether the loss means the same at every step; one that
+    changes (a weight that rises) may jump without harm.
     """
 
     name: str
@@ -282,6 +283,7 @@ class Player:
     parameters: tuple[nn.Parameter, ...]
     steps: int = 1
     rate: Callable[[], float] = lambda: 1.0
+    steady: bool = True
 
 
 @runtime_checkable

@@ -50,7 +50,7 @@ class Learner:
         free = [Free.of(module, player, options, generator) for player in players]
         optimisers = [optimiser_for(options, part.leaves) for part in free]
         weights = Average(list(module.parameters()), options.average)
-        return cls(module, free, optimisers, weights, Guard(spikes=len(players) == 1))
+        return cls(module, free, optimisers, weights, Guard(len(players) == 1 and players[0].steady))
 
     def _live(self) -> dict[str, Tensor]:
         """Every tensor that a step changes, by name."""

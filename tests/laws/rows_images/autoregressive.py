@@ -11,7 +11,7 @@ CASES = [
         "image-autoregressive",
         SMALL,
         budget="200 steps",
-        close=0.06,
+        close=0.1,
         knobs={
             "network": "made",
             "head": "softmax",
@@ -41,6 +41,6 @@ CASES = [
         "image-autoregressive",
         {"network": "transformer", "width": 32, "layers": 2, "batch_size": 128},
         budget="150 steps",
-        close=0.06,
+        close=0.1,
     ),
 ]

@@ -69,9 +69,9 @@ CASES = [
     ),
     Case(
         "image-vae",
-        {**SMALL, "latents": "codes", "dims": 4, "codes": 2, "chain": 16, "width": 16, "depth": 1, "sizes": 2}
-        | {"learning_rate": 3e-3, "fold": 1},
-        budget="300 steps",
-        close=0.5,
+        {**SMALL, "latents": "codes", "dims": 4, "codes": 4, "chain": 16, "width": 16, "depth": 1, "sizes": 2}
+        | {"learning_rate": 5e-3, "fold": 1},
+        budget="500 steps",
+        close=0.6,
     ),
 ]

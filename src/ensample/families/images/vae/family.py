@@ -146,7 +146,8 @@ class ImageVae(Training):
             nats, beside = module.bound(batch, generator, share)
             return (nats + beside).mean()
 
-        return (Player("autoencoder", loss, tuple(p for p in module.parameters() if p.numel())),)
+        weights = tuple(p for p in module.parameters() if p.numel())
+        return (Player("autoencoder", loss, weights, steady=not self.anneal),)
 
     def validate(self, module: PictureVae, batch: Batch, generator: Generator) -> Tensor:
         """The bound, nats [rows]."""
