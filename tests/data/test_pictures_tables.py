@@ -289,3 +289,11 @@ def test_parts_of_what_lies_in_a_file_are_not_copied(monkeypatch):
         assert len(part.split(test=3, seed=0)[1]) == 3
     monkeypatch.setattr("ensample.data.pictures.buffer.IN_MEMORY", 10_000)
     assert not data.split(test=10)[0].streams
+
+
+def test_tensors_as_arrow_makes_them_are_pictures():
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 4, 5, 1), dtype=np.uint8)
+    column = pa.FixedShapeTensorArray.from_numpy_ndarray(pixels)  # says that no axis is moved
+    data = en.read(pa.table({"picture": column}))
+    assert data.arrow_schema.field("picture").type == tensor_column(pixels).type
+    assert np.array_equal(pixels_of(data.column("picture")), pixels)

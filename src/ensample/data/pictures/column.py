@@ -28,10 +28,10 @@ def tensor_type(height: int, width: int, channels: int) -> pa.DataType:
 
 
 def is_pictures(dtype: pa.DataType) -> bool:
-    """Whether a column of this type holds pictures: uint8 [height, width, 1, 3 or 4]."""
-    if not isinstance(dtype, pa.FixedShapeTensorType) or dtype.value_type != pa.uint8() or dtype.permutation:
+    """Whether a column of this type holds pictures: uint8 [height, width, 1, 3 or 4], axes as they come."""
+    if not isinstance(dtype, pa.FixedShapeTensorType) or dtype.value_type != pa.uint8():
         return False
-    return len(dtype.shape) == 3 and dtype.shape[2] in MODES
+    return len(dtype.shape) == 3 and dtype.shape[2] in MODES and dtype.permutation in (None, [], [0, 1, 2])
 
 
 def shape_of(dtype: pa.DataType) -> tuple[int, int, int]:

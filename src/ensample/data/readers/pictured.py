@@ -84,7 +84,7 @@ def _may_be(dtype: pa.DataType) -> bool:
 
 def _fits(dtype: pa.DataType, form: Form) -> bool:
     height, width, channels = shape_of(dtype)
-    sized = form.size in (None, (height, width))
+    sized = form.size in (None, (height, width)) and not dtype.permutation  # one that says nothing is left out
     return sized and (form.mode is None or CHANNELS[form.mode] == channels)
 
 
