@@ -4,8 +4,8 @@
     python bench/gallery.py --only gan,vae --out docs/gallery
 
 Writes `<out>/<name>.png` (a row for each digit, where labels are given) and a line of figures to `<out>/figures.jsonl`:
-bits per dimension of 1,000 test digits where there is a likelihood, the Frechet distance of 2,000 samples to the test
-digits over the features of `digits_judge.py`, the share of samples in which that judge finds the wanted digit, and
+bits per dimension of some test digits where there is a likelihood, the Frechet distance of samples to the test digits
+over the features of `digits_judge.py`, the share of samples in which that judge finds the wanted digit, and
 seconds. Ends with one JSON line.
 """
 
@@ -26,7 +26,7 @@ from ensample.data.pictures.column import pixels_of
 from ensample.data.pictures.save import save_sheet
 from ensample.families import TABLE, Flat
 
-SAMPLES, SCORED, COLUMNS = 2_000, 1_000, 12
+COLUMNS = 12
 
 
 def variants() -> dict[str, tuple[Any, bool]]:
@@ -48,16 +48,18 @@ def measured(name: str, family: Any, halved: bool, args: argparse.Namespace, jud
     digits = {k: (v > 127).astype(np.uint8) * 255 if halved and k[0] == "x" else v for k, v in judge.digits.items()}
     labelled = family.refuses_arrays(event_of(digits), None) is None and name != "rbm"
     train = en.read({"digit": digits["x_train"], "label": digits["y_train"].astype(str)})
-    test = en.read({"digit": digits["x_test"][:SCORED], "label": digits["y_test"][:SCORED].astype(str)})
+    test = en.read({"digit": digits["x_test"][: args.scored], "label": digits["y_test"][: args.scored].astype(str)})
     start = time.perf_counter()
     how = {"given": "label"} if labelled else {"model": ["digit"]}
     model = en.fit(train, family, budget=args.budget, seed=0, **how)
     fitted = time.perf_counter()
-    wanted = np.arange(SAMPLES) % 10
+    wanted = np.arange(args.samples) % 10
     where = en.read({"label": wanted.astype(str)}, kinds={"label": "category"}) if labelled else None
-    made = pixels_of((model.sample(where=where, seed=1) if labelled else model.sample(SAMPLES, seed=1)).column("digit"))
+    made = pixels_of(
+        (model.sample(where=where, seed=1) if labelled else model.sample(args.samples, seed=1)).column("digit")
+    )
     drawn = time.perf_counter()
-    save_sheet(sheet(made, wanted if labelled else np.arange(SAMPLES)), args.out / f"{name}.png", COLUMNS)
+    save_sheet(sheet(made, wanted if labelled else np.arange(args.samples)), args.out / f"{name}.png", COLUMNS)
     nats = -float(np.mean(model.log_prob(test))) if "log_prob" in model.can else math.nan
     return {
         "name": name,
@@ -68,10 +70,10 @@ def measured(name: str, family: Any, halved: bool, args: argparse.Namespace, jud
         "nats": None if math.isnan(nats) else round(nats, 2),
         "sort": model.can.get("log_prob"),
         "frechet": round(judge.frechet(made, digits["x_test"]), 2),
-        "floor": round(judge.frechet(digits["x_train"][-SAMPLES:], digits["x_test"]), 2),
+        "floor": round(judge.frechet(digits["x_train"][-args.samples :], digits["x_test"]), 2),
         "accuracy": round(judge.accuracy(made, wanted), 4) if labelled else None,
         "fit_seconds": round(fitted - start, 1),
-        "drawn_a_second": round(SAMPLES / (drawn - fitted), 1),
+        "drawn_a_second": round(args.samples / (drawn - fitted), 1),
     }
 
 
@@ -91,6 +93,8 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--budget", default="120s")
     parser.add_argument("--only", default="")
+    parser.add_argument("--samples", type=int, default=2_000)
+    parser.add_argument("--scored", type=int, default=1_000, help="test digits whose likelihood is taken")
     parser.add_argument("--cache", default=None, help="folder of the judge's weights")
     parser.add_argument("--out", type=Path, default=Path("docs/gallery"))
     args = parser.parse_args()

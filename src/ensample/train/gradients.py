@@ -20,7 +20,7 @@ from torch import Generator, Tensor, nn
 
 from ensample.budget import Clock
 from ensample.errors import Interrupted
-from ensample.events import Batch
+from ensample.events import Batch, coordinates
 from ensample.families.base import Distribution, GradientFamily, Player
 from ensample.families.training import Training
 from ensample.kinds.records import Records
@@ -39,8 +39,8 @@ PART = "gradients"
 """Name of the checkpoint in the run folder."""
 
 
-MOST_HELD = 2048
-"""Most rows held out to look at."""
+MOST_HELD, HELD_CELLS, FEWEST_HELD = 2048, 2**19, 256
+"""Most rows held out to look at, and most cells of them: of large records fewer are held, but so many in any case."""
 
 
 def fit_by_gradients(
@@ -85,7 +85,7 @@ class Loop:
         self.family, self.module, self.options, self.records, self.run = family, module, options, records, run
         self.players: tuple[Player, ...] = family.players(module)
         self.seed = seed
-        learn, held = _parts(len(records), options, seed)
+        learn, held = _parts(len(records), options, seed, coordinates(records.event))
         self.order = Order(learn, min(options.batch_size, len(learn)), seed)
         self.held = records.select(held).batch() if len(held) else None
         self.learner = Learner.begin(module, self.players, options, seed)
@@ -258,9 +258,13 @@ def training(family: GradientFamily) -> Training:
     return Training(**{f.name: getattr(family, f.name) for f in fields(Training) if hasattr(family, f.name)})
 
 
-def _parts(rows: int, options: Training, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Row numbers (to learn from, held out), each ascending. Nothing is held out of fewer than 20 rows."""
-    count = 0 if rows < 20 else min(int(rows * options.holdout), MOST_HELD)
+def _parts(rows: int, options: Training, seed: int, cells: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """Row numbers (to learn from, held out) of records of so many cells, each ascending.
+
+    Nothing is held out of fewer than 20 rows.
+    """
+    most = min(MOST_HELD, max(FEWEST_HELD, HELD_CELLS // max(1, cells)))
+    count = 0 if rows < 20 else min(int(rows * options.holdout), most)
     held = np.sort(np.random.default_rng([seed, 1]).choice(rows, count, replace=False))
     return np.setdiff1d(np.arange(rows), held, assume_unique=True), held
 

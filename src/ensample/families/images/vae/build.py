@@ -43,7 +43,7 @@ class Options(Protocol):
     codes: int
     chain: int
     coder: Any
-    width: int
+    width: int | None
     depth: int
     fold: int
     sizes: int
@@ -104,15 +104,21 @@ def codes(family: Options, event: Continuous, given: Mixed | None, outputs: int)
     return Parts(encoder, GridCodes((family.dims, high, wide), prior), decoder)
 
 
+UNITS, CHANNELS = 500, 64
+"""Hidden units of dense coders, channels of the finest map of convolutions, where the family does not say."""
 LAYERS, HEADS_OF_CHAIN = 3, 4
 """Of the transformer over codes."""
 Build = Callable[[Any, Continuous, Mixed | None, int], Parts]
 LATENTS: dict[str, Build] = {"vector": vector, "grid": grid, "ladder": ladder, "codes": codes}
 
 
+def _units(family: Options) -> int:
+    return family.width or UNITS
+
+
 def _dense(family: Options, shape: Shape, told: int, outputs: int) -> tuple[nn.Module, int, nn.Module]:
-    encoder = DenseEncoder(shape, told, family.width, family.depth, family.dropout)
-    decoder = DenseDecoder(family.dims, (outputs, *shape[1:]), told, family.width, family.depth)
+    encoder = DenseEncoder(shape, told, _units(family), family.depth, family.dropout)
+    decoder = DenseDecoder(family.dims, (outputs, *shape[1:]), told, _units(family), family.depth)
     return encoder, encoder.features, decoder
 
 
@@ -125,11 +131,13 @@ CODERS = {"dense": _dense, "convolution": _convolutions}
 
 
 def _conv_encoder(family: Options, shape: Shape, told: int) -> ConvEncoder:
-    return ConvEncoder(shape, told, width=family.width, depth=family.depth, fold=family.fold, sizes=family.sizes)
+    return ConvEncoder(
+        shape, told, width=family.width or CHANNELS, depth=family.depth, fold=family.fold, sizes=family.sizes
+    )
 
 
 def _conv_decoder(family: Options, shape: Shape, outputs: int) -> ConvDecoder:
-    sizes = {"width": family.width, "depth": family.depth, "fold": family.fold, "sizes": family.sizes}
+    sizes = {"width": family.width or CHANNELS, "depth": family.depth, "fold": family.fold, "sizes": family.sizes}
     return ConvDecoder((outputs, *shape[1:]), **sizes)
 
 
@@ -141,9 +149,9 @@ def _flows(family: Options, dims: int, features: int, given: Mixed | None) -> di
     """Flows of prior and posterior, where they are asked for."""
     prior = posterior = None
     if family.prior == "flow":
-        prior = latent_flow(PRIOR, dims, family.width, given_width(given), _drawn())
+        prior = latent_flow(PRIOR, dims, _units(family), given_width(given), _drawn())
     if family.posterior == "flow":
-        posterior = latent_flow(POSTERIOR, dims, family.width, features, _drawn())
+        posterior = latent_flow(POSTERIOR, dims, _units(family), features, _drawn())
     return {"prior": prior, "posterior": posterior}
 
 

@@ -56,7 +56,8 @@ class ImageVae(Training):
             and ladders have convolutions.
         decoder: distribution of a pixel: by its "levels" (two: Bernoulli; up to 32: a probability each; more: cells of
             a mixture of logistics), or cells of "logistic" mixtures or of a "gaussian" however many there are.
-        width: hidden units, or channels of the finest map; coarser ones have twice as many each.
+        width: hidden units, or channels of the finest map; coarser ones have twice as many each. None takes 500 units,
+            or 64 channels.
         depth: hidden layers, or residual blocks at each size; no dense layers make both linear.
         fold: side of the squares of pixels that become channels before convolutions.
         sizes: maps, each half as wide as the one before.
@@ -87,7 +88,7 @@ class ImageVae(Training):
     chain: int = 128
     coder: Literal["dense", "convolution"] = "dense"
     decoder: Literal["levels", "logistic", "gaussian"] = "levels"
-    width: int = 500
+    width: int | None = None
     depth: int = 2
     fold: int = 4
     sizes: int = 1
