@@ -11,7 +11,7 @@ import torch
 from torch import Generator, Tensor
 
 from ensample.data.dataset import Dataset
-from ensample.data.pictures.column import NAMES, is_pictures, pixels_of, tensor_column
+from ensample.data.pictures.column import MODES, NAMES, is_pictures, pixels_of, tensor_column
 from ensample.data.readers import read as read_records
 from ensample.errors import CapabilityError, InputError
 from ensample.events import Batch
@@ -83,7 +83,7 @@ class Wish:
                 f"{what} needs pictures of {height} x {width}, {NAMES[channels]}.",
                 "edit",
                 f"{seen[0]} x {seen[1]}, {NAMES[seen[2]]}",
-                f'read them with size=({height}, {width}) and mode="{ {1: "L", 3: "RGB", 4: "RGBA"}[channels] }"',
+                f'read them with size=({height}, {width}) and mode="{MODES[channels]}"',
             )
 
 

@@ -68,10 +68,17 @@ def test_a_morph_goes_from_one_to_the_other(folder):
     film = folder / "morph.gif"
     assert command(["morph", str(folder / "vae.ens"), *ends, "--steps", "6", "--save", str(film)]) == 0
     with Image.open(film) as frames:
-        assert frames.format == "GIF" and frames.n_frames <= 6
+        assert frames.format == "GIF" and 1 < frames.n_frames <= 6
 
 
 @pytest.mark.parametrize(("size", "words"), [("big", "number of pixels"), ("4x4x4", "number of pixels")])
 def test_sizes_that_are_none(folder, capsys, size, words):
     assert command(["fit", str(folder / "digits"), "--size", size]) == 1
     assert words in capsys.readouterr().err
+
+
+def test_the_command_line_knows_every_way_to_edit():
+    from ensample.cli.pictures import WAYS
+    from ensample.editing import HOW
+
+    assert tuple(HOW) == WAYS

@@ -52,8 +52,7 @@ def shares(cells: torch.Tensor, weight: torch.Tensor | None = None) -> torch.Ten
     return torch.bincount(halves(cells), weight, (SIZE * SIZE // 2 + 1) ** 2)
 
 
-@each
-def test_toy_law_is_a_distribution(case):
+def test_toy_law_is_a_distribution():
     assert float(toy_log_prob(every()).exp().sum()) == pytest.approx(1.0)
 
 
