@@ -85,9 +85,3 @@ def floor(reference: Reference, count: int) -> pa.Table:
     table = reference.train_table
     columns = [table.column(name).take(pa.array(rng.integers(0, table.num_rows, count))) for name in table.column_names]
     return pa.table(columns, names=table.column_names)
-
-
-def floor_and_ceiling(reference: Reference, count: int) -> tuple[Judgement, Judgement]:
-    """Judgements of the two tables that need no model."""
-    low = judge(reference, floor(reference, count))
-    return low, judge(reference, ceiling(reference, count))
