@@ -35,8 +35,8 @@ DEFAULT_SEQUENCES = "markov"
 DEFAULT_PICTURES = "image-field"
 """What it means on pictures."""
 
-PICTURES = "image-"
-"""How the names of families begin that are made for pictures."""
+PICTURES, SEQUENCES = "image-", "sequence-"
+"""How the names of families begin that are made for pictures, for sequences."""
 
 RUN_FORMAT = 1
 """Version of the run folder."""
@@ -165,8 +165,8 @@ def as_family(
 ) -> Family:
     """A family object from its public name; strings go no further than this.
 
-    For pictures a name means the family made for them ("field" is `image-field`), or, if there is none, that of tables
-    over a row of pixels (`Flat`).
+    For pictures and sequences a name means the family made for them ("field" is `image-field`), if there is one. For
+    pictures it is otherwise that of tables over a row of pixels (`Flat`).
 
     Arguments:
         family: a name, an object, which stays as it is, or None for the default.
@@ -182,9 +182,8 @@ def as_family(
     if name not in TABLE:
         raise InputError("A family must be known.", "family", repr(name), f"choose one of {', '.join(TABLE)}")
     of_rows = event is None or isinstance(event, Mixed | Ragged)
-    if not of_rows and PICTURES + name in TABLE:
-        name = PICTURES + name
-    made = build(TABLE[name], settings or {})
+    own = ("" if event is None else SEQUENCES if isinstance(event, Ragged) else "" if of_rows else PICTURES) + name
+    made = build(TABLE[own if own in TABLE else name], settings or {})
     return made if of_rows or isinstance(made, LearnsArrays) else Flat(made)
 
 

@@ -11,7 +11,7 @@ import torch
 from ensample.data.dataset import Dataset
 from ensample.errors import InputError
 from ensample.events import Batch
-from ensample.families.base import Encodes, Intervals
+from ensample.families.abilities import Encodes, Intervals
 from ensample.infer.latent import PATHS
 from ensample.infer.latent import direction as direction_between
 from ensample.kinds.codecs import rows_at_once

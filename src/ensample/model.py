@@ -15,7 +15,8 @@ from ensample.data.dataset import Dataset
 from ensample.data.nested import is_sequence
 from ensample.data.readers import read as read_records
 from ensample.errors import InputError
-from ensample.families.base import DecodesStates, Distribution, Family, Guarantee, HasGraph
+from ensample.families.abilities import DecodesStates, HasGraph
+from ensample.families.base import Distribution, Family, Guarantee
 from ensample.infer.impute import centre, fill
 from ensample.infer.likelihood import cell_log_prob
 from ensample.infer.proposal import completing

@@ -6,17 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Concatenate, Generic, ParamSpec, TypeVar
 
 from ensample.errors import CapabilityError
-from ensample.families.base import (
-    ArrayDistribution,
-    DecodesStates,
-    Distribution,
-    Draws,
-    Guarantee,
-    HasGraph,
-    Intervals,
-    Lengthens,
-    Scores,
-)
+from ensample.families.abilities import DecodesStates, Draws, HasGraph, Intervals, Lengthens, Scores
+from ensample.families.base import ArrayDistribution, Distribution, Guarantee
 from ensample.families.compose.flat import Flattened
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from tests.laws.cases import toy_records
 from ensample.budget import Budget, Clock
 from ensample.errors import CapabilityError
 from ensample.events import Batch, Continuous, Discrete, Lattice, Limit, Mixed, Span, unknown
-from ensample.families.base import Draws, Scores
+from ensample.families.abilities import Draws, Scores
 from ensample.families.mixture.components import Layout
 from ensample.families.neighbours import Kernels, Smote
 from ensample.families.neighbours.kernels import FEWEST, WIDTHS, _chosen, _tables

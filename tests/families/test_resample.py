@@ -9,7 +9,7 @@ from tests.laws.cases import generator, toy_records
 from ensample.errors import CapabilityError
 from ensample.events import Batch, Discrete, Limit, Mixed, Span, unknown
 from ensample.families import Resample
-from ensample.families.base import Scores
+from ensample.families.abilities import Scores
 from ensample.kinds.records import ABSENT, Records
 from ensample.run import Run
 

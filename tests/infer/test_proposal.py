@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from ensample.events import Batch, Limit, unknown
-from ensample.families.base import Distribution, Draws
+from ensample.families.abilities import Draws
+from ensample.families.base import Distribution
 from ensample.infer.condition import _Pool, draw_where
 from ensample.infer.impute import fill
 from ensample.infer.likelihood import cell_log_prob

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from ensample.families import TABLE
-from ensample.families.base import Draws, GradientFamily, Scores
+from ensample.families.abilities import Draws, Scores
+from ensample.families.base import GradientFamily
 from ensample.families.training import Training
 from ensample.infer.likelihood import cell_log_prob
 from ensample.kinds.images import Images

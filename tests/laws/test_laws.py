@@ -12,7 +12,8 @@ from scipy import stats
 
 from ensample.events import Batch, Limit, unknown
 from ensample.families import TABLE
-from ensample.families.base import Draws, GradientFamily, Scores, SummaryFamily
+from ensample.families.abilities import Draws, Scores
+from ensample.families.base import GradientFamily, SummaryFamily
 from ensample.families.chain import Chain
 from ensample.families.training import Training
 from ensample.infer.condition import draw_where

@@ -11,15 +11,14 @@ is one of three protocols, each served by an engine of `ensample.train`:
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
 from torch import Generator, Tensor, nn
 
 from ensample.errors import InputError
-from ensample.events import Array, Batch, Limit, Mixed, Ragged
-from ensample.families.graph import Graph
+from ensample.events import Array, Batch, Mixed, Ragged
 from ensample.kinds.records import Records
 
 if TYPE_CHECKING:
@@ -65,124 +64,6 @@ class ArrayDistribution(Distribution):
     """
 
     event: Array  # type: ignore[assignment]  # what asks for the spans of a table is not asked of arrays
-
-
-@runtime_checkable
-class Scores(Protocol):
-    """Has a likelihood."""
-
-    def log_prob(self, batch: Batch) -> Tensor:
-        """Log-probability (or log-density, see `measure`), float64 [rows]; unset coordinates are integrated out."""
-        ...
-
-
-@runtime_checkable
-class Draws(Protocol):
-    """Can complete records of which something is known."""
-
-    def draw(self, batch: Batch, generator: Generator, limits: Sequence[Limit] = ()) -> tuple[Batch, Tensor]:
-        """Fill every unset coordinate that exists, within the limits, and weigh the result.
-
-        Returns the filled batch (known coordinates unchanged; mask = exists) and log weights [rows], all at most 0.
-        Accepting a row with probability exp(weight) makes the accepted rows exact draws from the conditional
-        distribution; weights that are all 0 mean that the draw is exact already. A limit binds only coordinates that
-        the batch leaves unset. A weight of minus infinity means that the row cannot be completed.
-        """
-        ...
-
-
-@runtime_checkable
-class WeighsLimits(Protocol):
-    """Knows the chance of the limits that its `draw` meets without a weight."""
-
-    def log_within(self, batch: Batch, limits: Sequence[Limit]) -> Tensor:
-        """Log-density of the known coordinates and those limits together, float64 [rows], up to a constant a row."""
-        ...
-
-
-@runtime_checkable
-class Expects(Protocol):
-    """Knows conditional means and modes in closed form."""
-
-    def expect(self, batch: Batch, limits: Sequence[Limit] = ()) -> tuple[Tensor, Tensor]:
-        """Conditional mean (Continuous, as cell positions) or most probable class (Discrete) of unset coordinates.
-
-        Returns values [rows, spans] float64 (known coordinates repeated) and the mask of what exists in that answer.
-        """
-        ...
-
-
-@runtime_checkable
-class Encodes(Protocol):
-    """Has a latent space: every record has a place in it, and every place makes a record."""
-
-    latent_width: int
-
-    def encode(self, batch: Batch) -> Tensor:
-        """Place of each record in the latent space, float32 [rows, latent_width]; the same each time."""
-        ...
-
-    def decode(self, latent: Tensor, generator: Generator, cond: Batch | None = None) -> Batch:
-        """A record for each place [rows, latent_width]; standard normal places make samples."""
-        ...
-
-
-@runtime_checkable
-class Intervals(Protocol):
-    """Estimates log-probabilities, and knows how far to trust each."""
-
-    def log_prob_interval(self, batch: Batch, level: float = 0.95) -> Tensor:
-        """Lower and upper end of a confidence interval around `log_prob`, float64 [rows, 2]."""
-        ...
-
-
-@runtime_checkable
-class Resolves(Protocol):
-    """A density that knows how fine cells are against it."""
-
-    def cell_width(self, batch: Batch) -> Tensor:
-        """Width of the widest known cell of each row [rows], in standard deviations of the density there, at least."""
-        ...
-
-
-@runtime_checkable
-class HasGraph(Protocol):
-    """Learns which fields depend on which."""
-
-    def graph(self) -> Graph:
-        """The learned graph over the given and the modelled fields."""
-        ...
-
-
-@runtime_checkable
-class Lengthens(Protocol):
-    """Knows how long records of a ragged event are."""
-
-    def lengthened(self, batch: Batch, generator: Generator, present: bool = True) -> Batch:
-        """The batch with a length drawn for every record whose length is unknown; with `present` none is missing."""
-        ...
-
-
-@runtime_checkable
-class DecodesStates(Protocol):
-    """Explains every step of a sequence by a hidden state."""
-
-    def states(self, batch: Batch) -> Tensor:
-        """The most probable path of states, int64 [rows, steps]; -1 behind the end of a record."""
-        ...
-
-    def state_probabilities(self, batch: Batch) -> Tensor:
-        """Posterior p(state of each step | record), float64 [rows, steps, states]; 0 behind the end of a record."""
-        ...
-
-
-@runtime_checkable
-class Classifies(Protocol):
-    """Knows the probability of each class of one span better than by comparing joint probabilities."""
-
-    def log_classes(self, batch: Batch, column: int) -> Tensor | None:
-        """Log p(class | the other coordinates) float64 [rows, classes]; None for a span that it cannot tell."""
-        ...
 
 
 class Family(Protocol):
@@ -303,6 +184,15 @@ class GradientFamily(Family, Protocol):
 
     def validate(self, module: Any, batch: Batch, generator: Generator) -> Tensor:
         """Held-out loss per row, nats [rows]: what early stopping watches."""
+        ...
+
+
+@runtime_checkable
+class Prepares(Protocol):
+    """A gradient family that learns from its records in another form, for example in windows of long texts."""
+
+    def prepared(self, records: Any) -> Records:
+        """The records as batches for learning and for the held-out look are taken from them."""
         ...
 
 

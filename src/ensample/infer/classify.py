@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from ensample.events import Batch, Discrete, Mixed
-from ensample.families.base import Classifies, Distribution
+from ensample.families.abilities import Classifies
+from ensample.families.base import Distribution
 from ensample.infer.likelihood import cell_log_prob
 
 

@@ -11,7 +11,8 @@ from torch import Generator, Tensor
 
 from ensample.errors import CapabilityError
 from ensample.events import Batch, Limit, Mixed, concatenate, unknown
-from ensample.families.base import Distribution, Draws
+from ensample.families.abilities import Draws
+from ensample.families.base import Distribution
 from ensample.infer.likelihood import inside_cells
 from ensample.infer.proposal import completing
 

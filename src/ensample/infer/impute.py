@@ -11,7 +11,8 @@ from torch import Generator, Tensor
 
 from ensample.errors import InputError
 from ensample.events import Batch, Continuous, Limit, Mixed, Ragged, concatenate
-from ensample.families.base import Distribution, Expects, Lengthens
+from ensample.families.abilities import Expects, Lengthens
+from ensample.families.base import Distribution
 from ensample.families.compose.flat import Flattened
 from ensample.infer.condition import propose
 from ensample.infer.proposal import completing

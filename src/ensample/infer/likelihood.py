@@ -11,7 +11,8 @@ import torch
 from torch import Generator, Tensor
 
 from ensample.events import Batch, Limit
-from ensample.families.base import Distribution, Resolves, Scores, WeighsLimits
+from ensample.families.abilities import Resolves, Scores, WeighsLimits
+from ensample.families.base import Distribution
 from ensample.families.compose.flat import Flattened
 from ensample.families.quadrature import POINTS, lattice_rule
 

@@ -14,7 +14,8 @@ from torch import Generator, Tensor
 
 from ensample.budget import Budget, Clock
 from ensample.events import Batch, Limit
-from ensample.families.base import ArrayDistribution, Distribution, Draws, Scores
+from ensample.families.abilities import Draws, Scores
+from ensample.families.base import ArrayDistribution, Distribution
 from ensample.families.mixture.family import Mixture
 from ensample.families.mixture.model import MixtureDistribution
 from ensample.infer.likelihood import cell_log_prob, inside_cells

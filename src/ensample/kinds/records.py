@@ -66,6 +66,16 @@ class Records:
         given = None if self.given_table is None else self.given_table[rows]
         return Records(self.event, self.table[rows], self.given, given)
 
+    def apart(self, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """Row numbers (to learn from, `count` held out), each ascending; what is held out is nowhere learned."""
+        held = np.sort(np.random.default_rng([seed, 1]).choice(len(self), count, replace=False))
+        return np.setdiff1d(np.arange(len(self)), held, assume_unique=True), held
+
+    @property
+    def looks(self) -> int:
+        """How often the rows show each cell when all are seen once: more than 1 where rows overlap."""
+        return 1
+
     def sample(self, count: int, seed: int) -> Records:
         """At most `count` rows drawn without repetition, in their order; a pure function of the seed."""
         if count >= len(self):

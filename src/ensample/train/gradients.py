@@ -21,7 +21,7 @@ from torch import Generator, Tensor, nn
 from ensample.budget import Clock
 from ensample.errors import Interrupted
 from ensample.events import Batch, coordinates
-from ensample.families.base import Distribution, GradientFamily, Player
+from ensample.families.base import Distribution, GradientFamily, Player, Prepares
 from ensample.families.training import Training
 from ensample.kinds.records import Records
 from ensample.nets.machine import careful_products, machine, operations_per_row, threads_for
@@ -82,10 +82,11 @@ class Loop:
     def __init__(
         self, family: GradientFamily, module: nn.Module, options: Training, records: Records, seed: int, run: Run
     ) -> None:
+        records = family.prepared(records) if isinstance(family, Prepares) else records
         self.family, self.module, self.options, self.records, self.run = family, module, options, records, run
         self.players: tuple[Player, ...] = family.players(module)
         self.seed = seed
-        learn, held = _parts(len(records), options, seed, coordinates(records.event))
+        learn, held = _parts(records, options, seed)
         self.order = Order(learn, min(options.batch_size, len(learn)), seed)
         self.held = records.select(held).batch() if len(held) else None
         self.learner = Learner.begin(module, self.players, options, seed)
@@ -152,7 +153,7 @@ class Loop:
         return self.run.clock.over(step, self._epochs(step))
 
     def _epochs(self, step: int) -> float:
-        return step * sum(p.steps for p in self.players) / self.order.batches
+        return step * sum(p.steps for p in self.players) / self.order.batches * self.records.looks
 
     def _rate(self, step: int) -> float:
         share = self.run.clock.share(step, self._epochs(step))
@@ -258,15 +259,13 @@ def training(family: GradientFamily) -> Training:
     return Training(**{f.name: getattr(family, f.name) for f in fields(Training) if hasattr(family, f.name)})
 
 
-def _parts(rows: int, options: Training, seed: int, cells: int = 1) -> tuple[np.ndarray, np.ndarray]:
-    """Row numbers (to learn from, held out) of records of so many cells, each ascending.
+def _parts(records: Records, options: Training, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Row numbers (to learn from, held out), each ascending.
 
     Nothing is held out of fewer than 20 rows.
     """
-    most = min(MOST_HELD, max(FEWEST_HELD, HELD_CELLS // max(1, cells)))
-    count = 0 if rows < 20 else min(int(rows * options.holdout), most)
-    held = np.sort(np.random.default_rng([seed, 1]).choice(rows, count, replace=False))
-    return np.setdiff1d(np.arange(rows), held, assume_unique=True), held
+    rows, most = len(records), min(MOST_HELD, max(FEWEST_HELD, HELD_CELLS // max(1, coordinates(records.event))))
+    return records.apart(0 if rows < 20 else min(int(rows * options.holdout), most), seed)
 
 
 def _mixed(seed: int, step: int, setbacks: int) -> int:

@@ -10,7 +10,8 @@ import torch
 from torch import Generator, Tensor
 
 from ensample.events import Batch, Limit, Mixed
-from ensample.families.base import Distribution, Draws, Guarantee, Scores
+from ensample.families.abilities import Draws, Scores
+from ensample.families.base import Distribution, Guarantee
 from ensample.families.compose.parts import complete_exactly, drawn, evidence, gathered, kept, widest
 
 

@@ -9,7 +9,8 @@ import torch
 from torch import Generator, Tensor
 
 from ensample.events import Array, Batch, Continuous, Discrete, Mixed, Span, coordinates
-from ensample.families.base import ArrayDistribution, Distribution, Family, Guarantee, Scores, at_least
+from ensample.families.abilities import Scores
+from ensample.families.base import ArrayDistribution, Distribution, Family, Guarantee, at_least
 from ensample.families.independent import Independent
 from ensample.kinds.records import Records
 from ensample.run import Run

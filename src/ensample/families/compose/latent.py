@@ -11,7 +11,8 @@ import torch
 from torch import Generator, Tensor
 
 from ensample.events import Batch, Continuous, Lattice, Mixed, Span
-from ensample.families.base import Distribution, Family, Guarantee, Scores
+from ensample.families.abilities import Scores
+from ensample.families.base import Distribution, Family, Guarantee
 from ensample.families.compose.parts import refused
 from ensample.families.independent import part
 from ensample.families.layout import given_flat

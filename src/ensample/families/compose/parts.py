@@ -10,7 +10,8 @@ import torch
 from torch import Generator, Tensor
 
 from ensample.events import Batch, Limit, Mixed, unknown
-from ensample.families.base import Distribution, Draws, Family, Guarantee, Resolves, Scores, WeighsLimits
+from ensample.families.abilities import Draws, Resolves, Scores, WeighsLimits
+from ensample.families.base import Distribution, Family, Guarantee
 from ensample.families.chain import Chain
 from ensample.families.independent import part
 

@@ -12,7 +12,8 @@ import torch
 from torch import Generator, Tensor
 
 from ensample.events import Array, Batch, Continuous, Lattice, Mixed
-from ensample.families.base import ArrayDistribution, Distribution, Family, Guarantee, Scores, at_least, refusal
+from ensample.families.abilities import Scores
+from ensample.families.base import ArrayDistribution, Distribution, Family, Guarantee, at_least, refusal
 from ensample.families.compose.latent import STEP, WIDE, latent_event, lattice_of, scale_of
 from ensample.families.field.family import Field
 from ensample.families.images.vae.family import ImageVae

@@ -1,0 +1,32 @@
+"""Sequences in the making: what every way of writing on asks of a model."""
+
+from __future__ import annotations
+
+from typing import Protocol, Self, runtime_checkable
+
+from torch import Tensor
+
+
+@runtime_checkable
+class Continuation(Protocol):
+    """Some sequences of classes so far, and what may come next in each.
+
+    It remembers what the model has computed of them (keys and values, hidden states, counts), so that one more step
+    costs one step. Ways of choosing the next class see nothing else of a model.
+    """
+
+    def logits(self) -> Tensor:
+        """Unnormalised log-probabilities of the next class of each row, float32 [rows, classes + 1].
+
+        The last column is the end of the sequence. The same row gives the same numbers alone or among others, but for
+        the rounding of sums.
+        """
+        ...
+
+    def append(self, classes: Tensor) -> None:
+        """Go on by one class in every row, int64 [rows], none of them the end."""
+        ...
+
+    def take(self, rows: Tensor) -> Self:
+        """A continuation of these rows, int64 [new rows]; a row may be taken more than once, or not at all."""
+        ...
