@@ -72,7 +72,7 @@ class Records:
         return np.setdiff1d(np.arange(len(self)), held, assume_unique=True), held
 
     @property
-    def looks(self) -> int:
+    def looks(self) -> float:
         """How often the rows show each cell when all are seen once: more than 1 where rows overlap."""
         return 1
 
