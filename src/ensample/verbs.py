@@ -6,12 +6,15 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Concatenate, Generic, ParamSpec, TypeVar
 
 from ensample.errors import CapabilityError
-from ensample.families.abilities import DecodesStates, Draws, HasGraph, Intervals, Lengthens, Scores
+from ensample.families.abilities import Continues, DecodesStates, Draws, HasGraph, Intervals, Lengthens, Scores
 from ensample.families.base import ArrayDistribution, Distribution, Guarantee
 from ensample.families.compose.flat import Flattened
 
 if TYPE_CHECKING:
     from ensample.model import Model
+
+Alone = Lengthens | Continues | ArrayDistribution
+"""Distributions over one field that is learned alone: sequences and pictures."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -53,12 +56,12 @@ def capabilities(distribution: type[Distribution], guarantees: Mapping[str, Guar
     out: dict[str, Guarantee] = {"sample": guarantees.get("sample", "exact")}
     if issubclass(distribution, Scores):
         out["log_prob"] = out["anomaly_score"] = guarantees.get("log_prob", "exact")
-        if not issubclass(distribution, Lengthens | ArrayDistribution):  # such records have no field of one value
+        if not issubclass(distribution, Alone):  # such records have no field of one value
             out["classify"] = out["log_prob"]
     if issubclass(distribution, Draws):
         out["impute"] = guarantees.get("draw", "exact")
     elif issubclass(distribution, Scores) and (
-        not issubclass(distribution, ArrayDistribution) or issubclass(distribution, Flattened)
+        not issubclass(distribution, Alone) or issubclass(distribution, Flattened)
     ):
         out["impute"] = "estimate"  # by `infer.proposal`
     if issubclass(distribution, ArrayDistribution) and "impute" in out:  # pictures have holes where one says so

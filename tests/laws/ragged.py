@@ -152,7 +152,30 @@ CASES = [
         },
     ),
     RaggedCase("markov", "mixed", {"states": 3, "covariance": "diagonal", "components": 2}),
+    RaggedCase(
+        "ngram",
+        "letters",
+        {"order": 4},
+        knobs={"order": 2, "highest": 1, "least": 30},
+        knob_options={"highest": {"order": None}},
+    ),
+    RaggedCase("ngram", "letters", {"least": 3}),
 ]
+
+
+def chance_of_length(distribution: Any, event: Ragged, most: int) -> np.ndarray:
+    """P(length) of lengths 0 to `most`: from a law of lengths where there is one, else by adding up all records."""
+    if hasattr(distribution, "parameters"):
+        return distribution.parameters.lengths.log_prob(torch.arange(most + 1)).exp().numpy()
+    records = (every_sequence(event, n) for n in range(most + 1))
+    return np.array([float(distribution.log_prob(batch).exp().sum()) for batch in records])
+
+
+def chance_of_more(distribution: Any, event: Ragged, steps: int) -> float:
+    """P(a record of more steps), where records are written on step by step: the chance of not ending there."""
+    batch = every_sequence(event, steps)
+    ends = distribution.continuation(batch).logits().double().log_softmax(1)[:, -1]
+    return float((distribution.log_prob(batch) - ends).exp() @ -ends.expm1())
 
 
 @functools.cache

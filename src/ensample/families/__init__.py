@@ -25,6 +25,7 @@ from ensample.families.markov.family import Markov
 from ensample.families.mixture.family import Mixture
 from ensample.families.neighbours import Kernels, Smote
 from ensample.families.resample import Resample
+from ensample.families.sequences.ngram import Ngram
 from ensample.families.trees.family import Trees
 from ensample.families.vae.family import Vae
 
@@ -36,6 +37,7 @@ TABLE: dict[str, type[Family]] = {
         Autoregressive,
         Mixture,
         Markov,
+        Ngram,
         BayesNet,
         Circuit,
         Kernels,
@@ -91,6 +93,7 @@ __all__ = [
     "Latent",
     "Markov",
     "Mixture",
+    "Ngram",
     "PerClass",
     "Resample",
     "Smote",

@@ -1,0 +1,1 @@
+"""Families of sequences of classes: texts, lists of categories."""
