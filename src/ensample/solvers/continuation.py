@@ -28,5 +28,25 @@ class Continuation(Protocol):
         ...
 
     def take(self, rows: Tensor) -> Self:
-        """A continuation of these rows, int64 [new rows]; a row may be taken more than once, or not at all."""
+        """A continuation of these rows, int64 [new rows]; a row may be taken more than once, or not at all.
+
+        Neither changes when the other goes on.
+        """
+        ...
+
+
+@runtime_checkable
+class Rewindable(Continuation, Protocol):
+    """A continuation that goes on by several classes at once, and takes them back: what speculative decoding needs."""
+
+    def extend(self, classes: Tensor) -> Tensor:
+        """Go on by some classes in every row, int64 [rows, n], none of them the end.
+
+        Returns:
+            The logits behind each, float32 [rows, n, classes + 1], those that `append` and `logits` would give.
+        """
+        ...
+
+    def rewind(self, steps: int) -> None:
+        """Take the last classes of every row back, at most as many as came since the continuation was made."""
         ...
