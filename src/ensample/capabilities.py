@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from ensample.events import Array, Continuous, Discrete, Lattice, Mixed, Ragged, Span
 from ensample.families import TABLE
-from ensample.families.base import ArrayDistribution, Distribution, Family, refusal
-from ensample.verbs import capabilities
+from ensample.families.base import Distribution, Family, refusal
+from ensample.verbs import Alone, capabilities
 
 VERBS = (
     "sample",
@@ -38,6 +38,7 @@ EVENTS: dict[str, tuple[Mixed | Ragged | Array, Mixed | None]] = {
     "mixed, with missing values": (_HOLES, None),
     "given other fields": (_HOLES, _CLASSES),
     "sequences": (Ragged(_HOLES, 9), None),
+    "texts": (Ragged(Mixed((Span("token", _CLASS),)), 9), None),
     "pictures": (Continuous(Lattice(0, 255, 127.5, 127.5), (3, 16, 16)), None),
 }
 """What there is to learn: the event and the given one that each family is asked about."""
@@ -56,7 +57,7 @@ def table() -> dict[str, dict[str, str]]:
 def of(distribution: type[Distribution]) -> dict[str, str]:
     """Verbs of one kind of fitted model and how far each can be trusted."""
     found: dict[str, str] = {**capabilities(distribution, distribution.guarantees)}
-    if not issubclass(distribution, ArrayDistribution):  # a picture has no fields to wish for
+    if not issubclass(distribution, Alone):  # a picture or a text has no fields to wish for
         found["where"] = found.get("impute", found["sample"])
     if "impute" in found:
         found["mean or mode"] = "estimate"
