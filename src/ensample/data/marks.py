@@ -14,15 +14,21 @@ if TYPE_CHECKING:
 
 _SPELLING = b"ensample:missing"
 _WORDING = b"ensample:wording"
+_KIND = b"ensample:kind"
 
 
-def mark(field: pa.Field, spelling: str | None, wording: str | None) -> pa.Field:
-    """The field with the spelling of its missing values and the wording of the others; None leaves what is there."""
+def mark(field: pa.Field, spelling: str | None, wording: str | None, kind: str | None = None) -> pa.Field:
+    """The field with the spelling of its missing values, the wording of the others and its kind; None changes nothing.
+
+    A kind is noted where the source tells it, not the values: a file of text holds text.
+    """
     facts = dict(field.metadata or {})
     if spelling is not None:
         facts[_SPELLING] = spelling.encode()
     if wording is not None:
         facts[_WORDING] = wording.encode()
+    if kind is not None:
+        facts[_KIND] = kind.encode()
     return field.with_metadata(facts) if facts else field
 
 
@@ -39,4 +45,10 @@ def spelling(field: pa.Field, schema: Schema | None = None) -> str | None:
 def wording(field: pa.Field) -> str | None:
     """How values of the field are written; None for the default."""
     known = (field.metadata or {}).get(_WORDING)
+    return None if known is None else str(known.decode())
+
+
+def kind(field: pa.Field) -> str | None:
+    """The kind that the source tells; None if it tells none."""
+    known = (field.metadata or {}).get(_KIND)
     return None if known is None else str(known.decode())

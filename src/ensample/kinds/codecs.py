@@ -11,13 +11,15 @@ from ensample.kinds.alone import AloneCodec
 from ensample.kinds.codec import TableCodec
 from ensample.kinds.imagecodec import ImageCodec
 from ensample.kinds.sequencecodec import SequenceCodec
+from ensample.kinds.textcodec import TextCodec
 
-Codec = TableCodec | SequenceCodec | ImageCodec
+Codec = TableCodec | SequenceCodec | TextCodec | ImageCodec
 """Records of a schema as cells, and back."""
 
 ALONE: tuple[tuple[type[AloneCodec[Any]], str], ...] = (
     (SequenceCodec, "put the other fields into every step"),
     (ImageCodec, "give the other fields"),
+    (TextCodec, "give the other fields"),
 )
 """Codecs of fields that are learned alone, and what else may be done with the fields beside."""
 
@@ -41,7 +43,7 @@ def codec_of(schema: Schema, model: tuple[str, ...], given: tuple[str, ...] = ()
     """The codec that these fields need.
 
     Raises:
-        CapabilityError: a sequence or a picture stands beside other learned fields, or is given.
+        CapabilityError: a sequence, a text or a picture stands beside other learned fields, or is given.
     """
     for codec, other in ALONE:
         found = [name for name in (*model, *given) if isinstance(schema[name].kind, codec.sort)]

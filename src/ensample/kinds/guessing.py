@@ -24,13 +24,14 @@ from ensample.kinds.image import Image
 from ensample.kinds.number import Number
 from ensample.kinds.profile import MOST_LEVELS, PictureProfile, Profile, SequenceProfile, profiles
 from ensample.kinds.sequence import Sequence
+from ensample.kinds.text import Text
 from ensample.kinds.trace import IntegerTrace
 
 if TYPE_CHECKING:
     from ensample.data.dataset import Dataset
 
 TABLE: dict[str, type[Any]] = {
-    kind.name: kind for kind in (Constant, Boolean, Datetime, Identifier, Number, Category, Sequence, Image)
+    kind.name: kind for kind in (Constant, Boolean, Datetime, Identifier, Number, Category, Sequence, Image, Text)
 }
 """Name of a kind -> its class. Of two kinds that are equally sure the first one is taken."""
 
@@ -46,21 +47,41 @@ def guess(dataset: Dataset, kinds: Mapping[str, str] | None = None) -> Schema:
 
     Arguments:
         dataset: the records; may be larger than memory.
-        kinds: field -> name of a kind, where the guess would be wrong.
+        kinds: field -> name of a kind, where the guess would be wrong; kinds of several forms take one behind a colon:
+            "text:bytes", "text:bpe:4096".
 
     Raises:
         InputError: a field or a kind is unknown, or the column cannot be that kind.
     """
     wished = dict(kinds or {})
     _check_wishes(wished, tuple(dataset.names))
-    found = profiles(dataset.arrow_schema, dataset.batches(batch_rows(dataset.arrow_schema)))
+    told = {column.name: told for column in dataset.arrow_schema if (told := marks.kind(column)) in TABLE}
+    told |= wished
+    texts = [name for name, kind in told.items() if kind.partition(":")[0] == Text.name]
+    found = profiles(dataset.arrow_schema, dataset.batches(batch_rows(dataset.arrow_schema)), texts=texts)
+    fitted = {name: fit_profile(told.get(name) or _label(name, found), profile) for name, profile in found.items()}
+    if (prose := _prose(fitted)) is not None and prose not in told:
+        alone = pa.schema([dataset.arrow_schema.field(prose)])
+        fitted[prose] = Text.fit(profiles(alone, dataset.batches(names=[prose]), texts=[prose])[prose])
     missing = dataset.spellings
     listed = []
     for column in dataset.arrow_schema:
-        kind = fit_profile(wished.get(column.name) or _label(column.name, found), found[column.name])
         wording = marks.wording(column) or ""
+        kind = fitted[column.name]
         listed.append(Field(column.name, str(column.type), kind, missing.get(column.name, ""), wording))
     return Schema(tuple(listed))
+
+
+def _prose(fitted: Mapping[str, Kind]) -> str | None:
+    """The one column of words, all different, of a table in which nothing else can be learned: it is text then."""
+    prose = [name for name, kind in fitted.items() if isinstance(kind, Identifier) and kind.prose]
+    others = [name for name, kind in fitted.items() if name not in prose and not _nothing(name, kind)]
+    return prose[0] if len(prose) == 1 and not others else None
+
+
+def _nothing(name: str, kind: Kind) -> bool:
+    """Whether nothing is learned of a field, but perhaps whether it is missing."""
+    return isinstance(kind, Identifier) or not (kind.spans(name) or isinstance(kind, Image))
 
 
 def _label(name: str, found: Mapping[str, Profile]) -> str | None:
@@ -100,9 +121,10 @@ def recognised(profile: Profile) -> type[Any]:
 
 
 def fit_profile(kind: str | None, profile: Profile) -> Kind:
-    """Fit the kind of this name, or the one that is recognised."""
-    chosen: type[Any] = recognised(profile) if kind is None else TABLE[kind]
-    fitted: Kind = chosen.fit(profile)
+    """Fit the kind of this name, perhaps in the form behind its colon, or the one that is recognised."""
+    name, _, form = (kind or "").partition(":")
+    chosen: type[Any] = TABLE[name] if name else recognised(profile)
+    fitted: Kind = chosen.fit_as(profile, form) if form else chosen.fit(profile)
     return fitted
 
 
@@ -122,8 +144,10 @@ def _check_wishes(wished: Mapping[str, str], names: tuple[str, ...]) -> None:
             near = get_close_matches(str(field), names, n=3) or list(names[:8])
             fix = f"choose from {', '.join(near)}"
             raise InputError("A field that is given a kind must be in the data.", "kinds", repr(field), fix)
-        if kind not in TABLE:
-            fix = f"choose from {', '.join(sorted(TABLE))}"
+        name, colon, _ = str(kind).partition(":")
+        if name not in TABLE or (colon and not hasattr(TABLE[name], "forms")):
+            forms = [form for known in TABLE.values() for form in getattr(known, "forms", ())]
+            fix = f"choose from {', '.join(sorted([*TABLE, *forms]))}"
             raise InputError("A kind must be one that exists.", f"kinds, field {field!r}", repr(kind), fix)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from ensample.data.nested import is_sequence, lengths_of, step_fields, steps_of
 from ensample.data.pictures.column import is_pictures, pixels_of
 from ensample.errors import InputError
-from ensample.kinds.arrow import is_number, is_text, plain
+from ensample.kinds.arrow import is_number, is_text, plain, value_type
 from ensample.kinds.timeformat import TextTrace
 from ensample.kinds.trace import FloatTrace, IntegerTrace, TimeTrace
 
@@ -118,20 +118,25 @@ class Profile:
             self._pending = None
 
 
-def profiles(schema: pa.Schema, batches: Iterable[pa.RecordBatch], seed: int = 0) -> dict[str, Profile]:
-    """Profiles of all columns in one pass. The sampled rows are a pure function of the seed."""
-    gathering = _Gathering(schema, seed)
+def profiles(
+    schema: pa.Schema, batches: Iterable[pa.RecordBatch], seed: int = 0, texts: Collection[str] = ()
+) -> dict[str, Profile]:
+    """Profiles of all columns in one pass. The sampled rows are a pure function of the seed.
+
+    Columns named in `texts` are read as texts, not as names of classes, if they hold texts at all.
+    """
+    gathering = _Gathering(schema, seed, texts)
     for batch in batches:
         gathering.add(batch)
     return gathering.finish()
 
 
 class _Gathering:
-    """Profiles in the making, and the sampler of the columns that are neither lists nor pictures."""
+    """Profiles in the making, and the sampler of the columns that are neither lists nor pictures nor free texts."""
 
-    def __init__(self, schema: pa.Schema, seed: int = 0) -> None:
-        self.found = {f.name: _profile_of(f.type)(f.name, f.type) for f in schema}
-        self.plain = pa.schema([f for f in schema if _profile_of(f.type) is Profile])
+    def __init__(self, schema: pa.Schema, seed: int = 0, texts: Collection[str] = ()) -> None:
+        self.found = {f.name: _profile_of(f.type, f.name in texts)(f.name, f.type) for f in schema}
+        self.plain = pa.schema([f for f in schema if type(self.found[f.name]) is Profile])
         self.sampler = _Sampler(np.random.default_rng((seed, PROFILE_STREAM)))
 
     def add(self, batch: pa.RecordBatch) -> None:
@@ -208,9 +213,13 @@ class PictureProfile(Profile):
         self._pending = None
 
 
-def _profile_of(dtype: pa.DataType) -> type[Profile]:
+def _profile_of(dtype: pa.DataType, free: bool) -> type[Profile]:
     if is_pictures(dtype):
         return PictureProfile
+    if free and is_text(value_type(dtype)):
+        from ensample.kinds.textprofile import TextProfile
+
+        return TextProfile
     return SequenceProfile if is_sequence(dtype) else Profile
 
 
