@@ -20,12 +20,13 @@ VERBS = (
     "impute",
     "mean or mode",
     "edit",
+    "generate",
     "encode",
     "graph",
     "save",
 )
 """Columns of the table. `where`: sampling under conditions; `mean or mode`: `impute` with that `how`; `encode`: also
-`decode`, `reconstruct`, `interpolate` and `direction`."""
+`decode`, `reconstruct`, `interpolate` and `direction`; `generate`: of texts, also `stream`."""
 
 _NUMBER, _CLASS = Continuous(Lattice(0, 9)), Discrete(3)
 _NUMBERS = Mixed((Span("x", _NUMBER), Span("y", _NUMBER)))

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ensample import editing, latent, sampling
+from ensample import editing, latent, sampling, writing
 from ensample.data.dataset import Dataset
 from ensample.data.nested import is_sequence
 from ensample.data.readers import read as read_records
@@ -22,6 +22,7 @@ from ensample.infer.likelihood import cell_log_prob
 from ensample.infer.proposal import completing
 from ensample.kinds.codecs import Codec, rows_at_once
 from ensample.kinds.sequencecodec import completed
+from ensample.kinds.textcodec import TextCodec
 from ensample.sampling import counted, generator_of
 from ensample.verbs import capabilities, verb
 
@@ -57,7 +58,9 @@ class Model:
     @property
     def can(self) -> dict[str, Guarantee]:
         """Verbs of this model and how far each can be trusted."""
-        return capabilities(type(self.distribution), self.distribution.guarantees)
+        found = capabilities(type(self.distribution), self.distribution.guarantees)
+        others = () if isinstance(self.codec, TextCodec) else ("generate", "stream")
+        return {name: guarantee for name, guarantee in found.items() if name not in others}
 
     sample = sampling.sample
 
@@ -174,6 +177,7 @@ class Model:
     encode, decode, reconstruct = verb(latent.encode), verb(latent.decode), verb(latent.reconstruct)
     interpolate, direction = verb(latent.interpolate), verb(latent.direction)
     log_prob_interval = verb(latent.log_prob_interval)
+    generate, stream = verb(writing.generate), verb(writing.stream)
 
     def save(self, path: str | Path) -> None:
         """Write the model file: a zip (`.ens`), or a folder where the path has no suffix. See `ensample.load`.

@@ -73,6 +73,8 @@ def capabilities(distribution: type[Distribution], guarantees: Mapping[str, Guar
             out[name] = guarantees.get("encode", "exact")
     if issubclass(distribution, DecodesStates):
         out["states"] = "exact"
+    if issubclass(distribution, Continues):  # a model has them only where its records are texts
+        out["generate"] = out["stream"] = guarantees.get("sample", "exact")
     if issubclass(distribution, HasGraph):
         out["graph"] = "exact"
     return out

@@ -10,7 +10,6 @@ import torch
 
 from ensample.errors import CapabilityError, InputError
 from ensample.solvers.decoding import Among, Grammar, Noise, Rules, Sampling, collected, write
-from ensample.solvers.decoding.constraints import Both
 from ensample.solvers.decoding.grammar import of_lark, of_regex, of_schema
 
 LETTERS = [c.encode() for c in 'abcdefgh0123456789é{}[]":, -tru']
@@ -89,11 +88,6 @@ def test_rows_are_followed_apart_when_taken():
         more.append(torch.tensor([1, 2, 1]))
         assert more.allowed()[:, -1].tolist() == [True] * 3
         assert constraint.allowed().sum(1).tolist() == [2, 2]
-
-
-def test_both_constraints_hold():
-    first, second = Among(LETTERS, [b"ab", b"c1"], 1), Grammar(LETTERS, of_regex("[a-z]*"), 1)
-    assert texts(LETTERS, Both(first, second), 1) == ["ab"]
 
 
 @pytest.mark.parametrize("make", [lambda: Grammar(LETTERS, of_regex("abz"), 1), lambda: Among(LETTERS, [b"abz"], 1)])

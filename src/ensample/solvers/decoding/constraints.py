@@ -89,28 +89,6 @@ class Among:
         return mask
 
 
-class Both:
-    """Two constraints at once."""
-
-    def __init__(self, first: Constraint, second: Constraint) -> None:
-        self._parts = (first, second)
-
-    def allowed(self) -> Tensor:
-        """See `Constraint`."""
-        first, second = self._parts
-        return first.allowed() & second.allowed()
-
-    def append(self, classes: Tensor) -> None:
-        """See `Constraint`."""
-        for part in self._parts:
-            part.append(classes)
-
-    def take(self, rows: Tensor) -> Both:
-        """See `Constraint`."""
-        first, second = self._parts
-        return Both(first.take(rows), second.take(rows))
-
-
 def unpacked(bits: bytes, classes: int) -> Tensor:
     """A mask that came as bits, lowest first: bool [classes].
 

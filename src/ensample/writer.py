@@ -1,0 +1,189 @@
+"""How a model of texts writes on: prompts to continuations, steps to strings."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ensample.errors import CapabilityError
+from ensample.events import Batch
+from ensample.families.abilities import Continues
+from ensample.kinds.textcodec import TextCodec
+from ensample.sampling import given_row
+from ensample.solvers.continuation import Continuation
+from ensample.solvers.decoding import Ended, Noise, Passage, Step, Typist, beam_search, collected, speculate, write
+from ensample.solvers.decoding.options import Options
+from ensample.solvers.decoding.stopping import text_before
+
+if TYPE_CHECKING:
+    from ensample.model import Model
+
+ROWS = 128
+"""Texts that are written side by side."""
+
+
+class Written(str):
+    """A text as a model wrote it: a string, and what else is known of it.
+
+    Attributes:
+        prompt: what it goes on from; `written.prompt + written` is the whole.
+        tokens: the classes chosen, with those of the stop string.
+        log_probs: the model's log-probability of each, nats, float64, before any option changed it; one more behind
+            them if the text ended by itself, for the end. None if not asked for.
+        ended: "end" (by itself), "stop" (before a stop string), "tokens" (long enough).
+    """
+
+    __slots__ = ("ended", "log_probs", "prompt", "tokens")
+    prompt: str
+    tokens: tuple[int, ...]
+    log_probs: np.ndarray | None
+    ended: Ended
+
+    def __new__(
+        cls,
+        text: str,
+        prompt: str = "",
+        tokens: tuple[int, ...] = (),
+        log_probs: np.ndarray | None = None,
+        ended: Ended = "end",
+    ) -> Self:
+        """A string with attributes."""
+        made = super().__new__(cls, text)
+        made.prompt, made.tokens, made.log_probs, made.ended = prompt, tokens, log_probs, ended
+        return made
+
+    def __getnewargs__(self) -> tuple[Any, ...]:
+        return str(self), self.prompt, self.tokens, self.log_probs, self.ended
+
+
+@dataclass
+class Writer:
+    """One call of `generate` or `stream`, past the checks of its numbers; arguments as there."""
+
+    model: Model
+    options: Options
+    where: Mapping[str, Any] | None
+    seed: int | None
+    draft: Model | None
+    log_probs: bool
+
+    def __post_init__(self) -> None:
+        self.seed = secrets.randbits(48) if self.seed is None else int(self.seed)
+        self.tokenizer = cast(TextCodec, self.model.codec).kind.tokens
+        self.rules = self.options.rules(self.tokenizer.unknown)
+        self.options.constraint(self.tokenizer.pieces, 0)  # tells at once if it cannot be read
+        if self.draft is not None:
+            _check_draft(self.model, self.draft)
+        self._seen: Counter[str] = Counter()
+
+    def written(self, prompts: list[str], n: int) -> list[Written]:
+        """`n` texts for each prompt."""
+        rows = [prompt for prompt in prompts for _ in range(n)]
+        seeds = [self._seed_of(prompt) for prompt in rows]
+        each = 1 if self.draft is not None else ROWS
+        made: list[Written] = []
+        for first in range(0, len(rows), each):
+            part = rows[first : first + each]
+            passages = collected(self._steps(part, seeds[first : first + each]), len(part))
+            made += [self._as_written(*pair) for pair in zip(part, passages, strict=True)]
+        return made
+
+    def searched(self, prompts: list[str], n: int) -> list[Written]:
+        """The `n` best texts of each prompt by a beam."""
+        beams = cast(int, self.options.beams)
+        each, made = max(1, ROWS // beams), list[Written]()
+        for first in range(0, len(prompts), each):
+            part = prompts[first : first + each]
+            with torch.inference_mode():
+                begun, past = self._begun(self.model, part)
+                pieces, power = self.tokenizer.pieces, self.options.length_power
+                found = beam_search(
+                    begun, past, self.options.tokens, beams, self.rules, power=power,
+                    constraint=self.options.constraint(pieces, len(part)),
+                    watch=self.options.watch(pieces, len(part)),
+                )  # fmt: skip
+            for prompt, passages in zip(part, found, strict=True):
+                made += [self._as_written(prompt, passage) for passage in passages[:n]]
+        return made
+
+    def pieces_of(self, prompt: str) -> Iterator[str]:
+        """The text of one prompt as it appears."""
+        typist = Typist([stop.encode() for stop in self.options.stops])
+        for step in self._steps([prompt], [self._seed_of(prompt)]):
+            if step.classes[0] < self.tokenizer.classes and (
+                piece := typist.write(self.tokenizer.pieces[step.classes[0]])
+            ):
+                yield piece
+        if rest := typist.close():
+            yield rest
+
+    def _steps(self, prompts: list[str], seeds: list[list[int]]) -> Iterator[Step]:
+        """Write on; between steps the caller's settings of torch hold."""
+        options, pieces, rows = self.options, self.tokenizer.pieces, len(prompts)
+        with torch.inference_mode():
+            begun, past = self._begun(self.model, prompts)
+            drafted = None if self.draft is None else self._begun(self.draft, prompts)[0]
+        more: dict[str, Any] = {
+            "constraint": options.constraint(pieces, rows),
+            "watch": options.watch(pieces, rows),
+            "log_probs": self.log_probs,
+        }
+        how = (past, options.tokens, options.choice, Noise(seeds), self.rules)
+        if drafted is None:
+            steps = write(begun, *how, **more)
+        else:
+            steps = speculate(begun, drafted, *how, ahead=options.ahead, **more)
+        while True:
+            with torch.inference_mode():
+                step = next(steps, None)
+            if step is None:
+                return
+            yield step
+
+    def _begun(self, model: Model, prompts: list[str]) -> tuple[Continuation, Tensor]:
+        """A row for each prompt, equal ones read once; and their classes behind one another, flush right."""
+        different = list(dict.fromkeys(prompts))
+        tokens = [torch.from_numpy(found) for found in cast(TextCodec, model.codec).kind.tokens_of(different)]
+        lengths = torch.tensor([len(row) for row in tokens])
+        cells = torch.nn.utils.rnn.pad_sequence(tokens, batch_first=True)[:, :, None]
+        steps = torch.arange(cells.shape[1]) < lengths[:, None]
+        cond = given_row(model, self.where or {})
+        cond = None if cond is None else cond.repeat(len(different))
+        begun = cast(Continues, model.distribution).continuation(Batch(cells, steps[:, :, None], cond, lengths=lengths))
+        rows = torch.tensor([different.index(prompt) for prompt in prompts])
+        flush = torch.nn.utils.rnn.pad_sequence(
+            tokens, batch_first=True, padding_value=self.tokenizer.classes, padding_side="left"
+        )
+        return (begun if len(different) == len(prompts) else begun.take(rows)), flush[rows]
+
+    def _seed_of(self, prompt: str) -> list[int]:
+        """Random numbers of a text depend on its prompt and on how many of the same came before, on no other row."""
+        digest = np.frombuffer(hashlib.sha256(prompt.encode()).digest(), np.uint32)
+        self._seen[prompt] += 1
+        return [cast(int, self.seed), *digest.tolist(), self._seen[prompt]]
+
+    def _as_written(self, prompt: str, passage: Passage) -> Written:
+        pieces = self.tokenizer.pieces
+        data = b"".join(pieces[number] for number in passage.classes)
+        text = text_before(data, [stop.encode() for stop in self.options.stops])
+        told = np.array(passage.log_probs) if self.log_probs else None
+        return Written(text, prompt, tuple(passage.classes), told, passage.ended)
+
+
+def _check_draft(model: Model, draft: Model) -> None:
+    same = isinstance(draft.codec, TextCodec) and cast(TextCodec, model.codec).kind.tokens == draft.codec.kind.tokens
+    if not same or "generate" not in draft.can or model.codec.given != draft.codec.given:
+        raise CapabilityError(
+            "A draft is of a model of texts with the same tokens and the same given fields.",
+            "generate, draft",
+            repr(draft),
+            "fit both on the same data with the same kinds",
+        )

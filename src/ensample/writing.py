@@ -1,0 +1,157 @@
+"""Verbs of models of texts: write on from a prompt, whole or as it appears."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+from ensample.errors import InputError
+from ensample.kinds.textcodec import TextCodec
+from ensample.sampling import counted
+from ensample.solvers.decoding.options import Options
+from ensample.writer import Writer, Written
+
+if TYPE_CHECKING:
+    from ensample.model import Model
+
+
+def generate(
+    model: Model,
+    prompts: str | Sequence[str] = "",
+    n: int = 1,
+    *,
+    tokens: int = 256,
+    at_least: int = 0,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    min_p: float | None = None,
+    typical: float | None = None,
+    repetition_penalty: float = 1.0,
+    no_repeat: int | None = None,
+    greedy: bool = False,
+    beams: int | None = None,
+    length_power: float = 1.0,
+    stop: str | Sequence[str] = (),
+    regex: str | None = None,
+    grammar: str | None = None,
+    schema: Mapping[str, Any] | str | None = None,
+    choices: Sequence[str] | None = None,
+    draft: Model | None = None,
+    ahead: int = 4,
+    where: Mapping[str, Any] | None = None,
+    seed: int | None = None,
+    log_probs: bool = False,
+) -> Written | list[Written]:
+    """Texts that go on from prompts.
+
+    Whatever the options leave is drawn from the model's own distribution, token by token. Options apply in the order
+    in which they stand here from `repetition_penalty` on: that, `no_repeat`, then `temperature`, `top_k`, `top_p`,
+    `min_p`, `typical`; constraints before all of them. A prompt may be longer than what the model sees at once: it
+    sees the last part. Characters or words of a prompt that the model does not know are unknown to it, as they are in
+    `log_prob`, and a warning names them; the model never writes what is unknown.
+
+    Arguments:
+        model: a fitted model of texts.
+        prompts: one or several, of any length; "" begins a new text.
+        n: how many texts for each prompt.
+        tokens: at most so many new ones; a text may end before by itself.
+        at_least: tokens before it may end by itself.
+        temperature: below 1 the probable becomes more so; see `Temperature`.
+        top_k: choose among so many most probable tokens.
+        top_p: choose among the fewest most probable tokens of this share of the probability.
+        min_p: choose among tokens at least so many times as probable as the most probable one.
+        typical: choose among the fewest tokens of this share whose surprise is nearest to the expected.
+        repetition_penalty: above 1, tokens that came before (in the prompt, too) become less probable.
+        no_repeat: no run of so many tokens comes twice.
+        greedy: the most probable token each time; nothing is drawn.
+        beams: search for the most probable text and keep so many on the way; the `n` best are returned, best first.
+        length_power: beams are compared by their log-probability divided by this power of their length.
+        stop: one or several strings before which a text ends.
+        regex: all of the new text matches this regular expression (package `llguidance`, extra `text`).
+        grammar: it is of this grammar, in the notation of Lark.
+        schema: it is JSON of this JSON schema.
+        choices: it is one of these strings.
+        draft: a faster model over the same tokens that proposes tokens, for `model` to check several at once; the
+            distribution stays that of `model` (speculative decoding). Pays for few texts and a `model` that is slow.
+        ahead: tokens proposed at once.
+        where: one value for each given field.
+        seed: same seed and prompt, same text: alone or beside others (but for rounding, which may change one token in
+            a million). Texts of the same prompt are different. None draws a fresh one.
+        log_probs: also give the log-probability of each token.
+
+    Returns:
+        For one prompt as a string and n=1 a `Written`, which is a string; otherwise a list, `n` for each prompt in
+        their order.
+
+    Raises:
+        InputError: an option out of its range, options that contradict one another, or a constraint that cannot be
+            read.
+        CapabilityError: the constraint leaves nothing to write, or the draft does not fit.
+    """
+    options = Options(
+        tokens, at_least, temperature, top_k, top_p, min_p, typical, repetition_penalty, no_repeat, greedy, beams,
+        length_power, stop, regex, grammar, schema, choices, ahead,
+    )  # fmt: skip
+    rows = counted(n)
+    if (greedy and rows > 1) or (beams is not None and rows > beams):
+        most = 1 if greedy else beams
+        raise InputError("A search finds so many texts.", "generate, n", f"{rows} of {most}", f"say n={most}")
+    if beams is not None and draft is not None:
+        raise InputError("A beam checks no drafts.", "generate, draft", f"beams={beams}", "leave one of them out")
+    asked = [prompts] if isinstance(prompts, str) else list(prompts)
+    _check_prompts(model, asked)
+    writer = Writer(model, options, where, seed, draft, log_probs)
+    made = writer.searched(asked, rows) if beams is not None else writer.written(asked, rows)
+    return made[0] if isinstance(prompts, str) and rows == 1 else made
+
+
+def stream(
+    model: Model,
+    prompt: str = "",
+    *,
+    tokens: int = 256,
+    at_least: int = 0,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    min_p: float | None = None,
+    typical: float | None = None,
+    repetition_penalty: float = 1.0,
+    no_repeat: int | None = None,
+    greedy: bool = False,
+    stop: str | Sequence[str] = (),
+    regex: str | None = None,
+    grammar: str | None = None,
+    schema: Mapping[str, Any] | str | None = None,
+    choices: Sequence[str] | None = None,
+    draft: Model | None = None,
+    ahead: int = 4,
+    where: Mapping[str, Any] | None = None,
+    seed: int | None = None,
+) -> Iterator[str]:
+    """Pieces of one text as they are written; together they are what `generate` gives for the same arguments.
+
+    A piece holds whole characters. What may turn out to be the beginning of a stop string is held back until it is
+    clear. Arguments are those of `generate`, and so is what is raised: at once, before the first piece.
+    """
+    options = Options(
+        tokens, at_least, temperature, top_k, top_p, min_p, typical, repetition_penalty, no_repeat, greedy, None,
+        1.0, stop, regex, grammar, schema, choices, ahead,
+    )  # fmt: skip
+    _check_prompts(model, [prompt])
+    return Writer(model, options, where, seed, draft, False).pieces_of(prompt)
+
+
+def _check_prompts(model: Model, prompts: list[str]) -> None:
+    for prompt in prompts:
+        if not isinstance(prompt, str):
+            raise InputError("A prompt is a string.", "generate, prompts", repr(prompt), "give one or several strings")
+    kind = cast(TextCodec, model.codec).kind
+    if kind.tokens.unknown is None:
+        return
+    for prompt, found in zip(prompts, kind.tokens_of(prompts), strict=True):
+        if kind.tokens.unknown in found:
+            words = f"A part of the prompt was never met: the model takes it as unknown. Prompt: {prompt[:60]!r}"
+            warnings.warn(words, stacklevel=3)
