@@ -13,6 +13,7 @@ from ensample.data.dataset import Dataset
 from ensample.data.readers import read as read_records
 from ensample.data.samples import PREFIX
 from ensample.data.schema import Schema
+from ensample.data.texts import TEXT
 from ensample.errors import CapabilityError, InputError
 from ensample.events import Array, Mixed, Ragged
 from ensample.families import TABLE, Flat, Independent
@@ -20,6 +21,7 @@ from ensample.families.base import Family, LearnsArrays, refusal
 from ensample.families.options import build, from_plain, to_plain
 from ensample.kinds import guess, schema_from_plain
 from ensample.kinds.codecs import Codec, codec_of
+from ensample.kinds.textcodec import TextCodec
 from ensample.model import Model
 from ensample.modelfile import load, save
 from ensample.run import Progress, Run
@@ -49,9 +51,10 @@ def read(source: Any, kinds: Mapping[str, str] | None = None, **options: Any) ->
     """Read records and recognise what each field is.
 
     Arguments:
-        source: a path (CSV, TSV, JSON lines, Parquet, Arrow, Feather, NPZ, also compressed), an SQL address, a pandas
-            or polars frame, an array, a dict of columns, an Arrow table, or `sample:adult`.
-        kinds: overrules by field name: `{"zip": "category"}`.
+        source: a path (CSV, TSV, JSON lines, Parquet, Arrow, Feather, NPZ, text, also compressed; a folder of pictures
+            or texts), an SQL address, a pandas or polars frame, an array, a dict of columns, an Arrow table, a list of
+            texts, or `sample:adult`.
+        kinds: overrules by field name: `{"zip": "category"}`, `{"body": "text:bpe:4096"}`.
         options: of the reader, see `ensample.data.readers.read`.
 
     Returns:
@@ -64,7 +67,8 @@ def read(source: Any, kinds: Mapping[str, str] | None = None, **options: Any) ->
         >>> read({"age": [31, 45, 27, 31], "sex": ["F", "M", "M", "F"]}).names
         ['age', 'sex']
     """
-    data = read_records(source, **options)
+    texts = [name for name, kind in (kinds or {}).items() if str(kind).partition(":")[0] == TEXT]
+    data = read_records(source, texts=[*texts, *options.pop("texts", ())], **options)
     return data.with_schema(guess(data, dict(kinds) if kinds else None))
 
 
@@ -222,7 +226,7 @@ def _chosen(
 
 
 def _check(data: Dataset, codec: Codec, family: Family) -> None:
-    if len(data) < 2:
+    if len(data) < 2 and not (len(data) and isinstance(codec, TextCodec)):  # one text tells of many places
         raise InputError("Learning needs at least two rows.", data.source or "data", f"{len(data)} rows", "add rows")
     reason = refusal(family, codec.event, codec.given_event)
     if reason is not None:

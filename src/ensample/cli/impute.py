@@ -40,7 +40,8 @@ def run(args: argparse.Namespace, console: Console) -> Answer:
         raise InputError("Several completions need a file name.", f"--m {args.m}", "no --save", "add --save filled.csv")
     import ensample
 
-    model, holes = ensample.load(args.model), read(args.data, args, console)
+    model = ensample.load(args.model)
+    holes = read(args.data, args, console, model)
     filled = model.impute(holes, how=args.how, m=args.m, seed=args.seed)
     if not isinstance(filled, list):
         return table(filled, args.save, args.json)

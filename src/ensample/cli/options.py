@@ -12,6 +12,7 @@ from ensample.errors import InputError
 if TYPE_CHECKING:
     from ensample.cli.console import Console
     from ensample.data.dataset import Dataset
+    from ensample.model import Model
 
 COMMON = argparse.ArgumentParser(add_help=False)
 _common = COMMON.add_argument_group("every verb")
@@ -26,8 +27,8 @@ def add_source(parser: argparse.ArgumentParser, name: str = "data", words: str =
 
 
 SOURCES = (
-    "a file (.csv .tsv .jsonl .parquet .arrow .npz, also .gz .xz .zst), a folder of pictures, a database URL, "
-    "or sample:NAME"
+    "a file (.csv .tsv .jsonl .parquet .arrow .npz .txt .md, also .gz .xz .zst), a folder of pictures or texts, "
+    "a database URL, or sample:NAME"
 )
 
 
@@ -39,25 +40,33 @@ def add_reading(parser: argparse.ArgumentParser, kinds: bool = True) -> None:
             "--kind", action="append", default=[], metavar="FIELD=KIND", help="overrule the kind of a field; repeatable"
         )
     group.add_argument("--missing", action="append", metavar="WORDS", help="what means a missing value, with commas")
-    group.add_argument("--encoding", metavar="NAME", help="of a CSV or TSV file (utf-8)")
+    group.add_argument("--encoding", metavar="NAME", help="of a CSV, TSV or text file (utf-8)")
+    group.add_argument(
+        "--records", choices=("whole", "lines", "paragraphs"), help="of a text file (lines of a list, else whole)"
+    )
     group.add_argument("--delimiter", metavar="CHAR", help="of a CSV file (default: told from its line of names)")
     group.add_argument("--size", metavar="N", help="of pictures: bring all to N x N pixels, or HEIGHTxWIDTH")
     group.add_argument("--fit", choices=("crop", "pad", "stretch"), help="how pictures come to that size (crop)")
     group.add_argument("--mode", choices=("L", "RGB", "RGBA"), help="of pictures: grey, colours, or these with a mask")
 
 
-def read(source: str, args: argparse.Namespace, console: Console) -> Dataset:
-    """The records of a source, read as the options of `add_reading` say, with their schema if `--kind` is offered."""
+def read(source: str, args: argparse.Namespace, console: Console, model: Model | None = None) -> Dataset:
+    """The records of a source, read as the options of `add_reading` say, with their schema if `--kind` is offered.
+
+    Where a model is to see them, its texts are read as such.
+    """
     import ensample
     from ensample.data.readers import read as read_records
+    from ensample.data.texts import TEXT
 
     wishes: dict[str, Any] = {"missing": names(args.missing), "encoding": args.encoding, "delimiter": args.delimiter}
-    wishes |= {"size": _size(args.size), "fit": args.fit, "mode": args.mode}
+    wishes |= {"size": _size(args.size), "fit": args.fit, "mode": args.mode, "records": args.records}
     wishes = {name: wish for name, wish in wishes.items() if wish is not None}
     if hasattr(args, "kind"):
         data = ensample.read(source, kinds=pairs(args.kind, "--kind", "zip=category") or None, **wishes)
     else:
-        data = read_records(source, **wishes)
+        texts = [] if model is None else [field.name for field in model.schema if field.kind.name == TEXT]
+        data = read_records(source, texts=texts, **wishes)
     for note in data.notes:
         console.note(f"{source}: {note}")
     return data

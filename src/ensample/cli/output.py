@@ -13,15 +13,19 @@ if TYPE_CHECKING:
 
 
 def table(data: Dataset, save: Path | None, as_json: bool) -> Answer:
-    """Save the records, or hand them over whole: as CSV, or as JSON lines where a cell holds a list."""
+    """Save the records, or hand them over whole: as CSV, as JSON lines where a cell holds a list, or as mere texts."""
     if save is not None:
         data.save(save)
         return Answer(f"{len(data):,} records saved to {save}", {"rows": len(data), "saved": str(save)})
     if as_json:
         return Answer("", {"rows": len(data), "records": records(data)})
     from ensample.data.nested import is_sequence
+    from ensample.data.texts import is_free_text
 
-    lists = any(is_sequence(field.type) for field in data.arrow_schema)
+    fields = list(data.arrow_schema)
+    if len(fields) == 1 and is_free_text(fields[0]):
+        return Answer(text_of(data, ".txt"), {})
+    lists = any(is_sequence(field.type) for field in fields)
     return Answer(text_of(data, ".jsonl" if lists else ".csv"), {})
 
 

@@ -31,7 +31,8 @@ def run(args: argparse.Namespace, console: Console) -> Answer:
     import ensample
 
     train = None if args.train is None else read(args.train, args, console)
-    model, test = ensample.load(args.model), read(args.data, args, console)
+    model = ensample.load(args.model)
+    test = read(args.data, args, console, model)
     report = model.report(test, train=train, seed=args.seed, extractor=args.extractor)
     report.save(args.save)
     return Answer(f"{report}\nreport saved to {args.save}", {**report.to_plain(), "saved": str(args.save)})

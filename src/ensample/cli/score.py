@@ -30,7 +30,8 @@ def run(args: argparse.Namespace, console: Console) -> Answer:
 
     import ensample
 
-    model, data = ensample.load(args.model), read(args.data, args, console)
+    model = ensample.load(args.model)
+    data = read(args.data, args, console, model)
     name = "anomaly_score" if args.anomaly else "log_prob"
     values = np.asarray(model.anomaly_score(data) if args.anomaly else model.log_prob(data), dtype=np.float64)
     mean = float(values.mean())

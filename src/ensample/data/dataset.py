@@ -14,6 +14,7 @@ from ensample.data.missing import no_nan
 from ensample.data.pictures.buffer import in_file
 from ensample.data.split import halves
 from ensample.data.store import Memory, Projection, Side, Store, rebatch
+from ensample.data.texts.split import is_one_text, torn
 from ensample.errors import InputError
 
 if TYPE_CHECKING:
@@ -155,7 +156,8 @@ class Dataset:
         """(train, test): disjoint and together whole, both in the order of the source.
 
         `test` is a share between 0 and 1 or a number of records. Which record goes where depends on the seed and the
-        record's number alone, so a file gives the same split whether it streams or not.
+        record's number alone, so a file gives the same split whether it streams or not. Of one text the test part is
+        its end, cut near that share between paragraphs, lines or words.
 
         Raises:
             InputError: the share or number is not sensible, or a part would be empty.
@@ -165,6 +167,9 @@ class Dataset:
             >>> len(train), len(test)
             (7, 3)
         """
+        if is_one_text(self):
+            start, end = torn(self, test)
+            return self._with(start), self._with(end)
         train, held, count = halves(test, seed, len(self))
         if isinstance(self._store, Memory) and not in_file(self._store.table):
             chosen = held.contains(np.arange(len(self), dtype=np.uint64))
@@ -209,6 +214,7 @@ class Dataset:
 
         Pictures become one contact sheet (.png, .jpg, .webp), a film of one frame a record (.gif), or, where the path
         has no suffix, a folder with one PNG a record and `metadata.csv`, which `read` opens again.
+        Texts become a .txt file: one as it is, several on a line each, or with a blank line between them.
         CSV and TSV spell missing values and write numbers and dates as the source did. The file is written to a
         temporary name and renamed, so it is whole or not there.
 

@@ -62,6 +62,11 @@ class Spellings:
         return cls(tuple(text.strip() for text in texts), (), None)
 
     @property
+    def usual(self) -> bool:
+        """Whether this is the rule, not a list of the user's own."""
+        return self == Spellings()
+
+    @property
     def suspects(self) -> pa.Array:
         """Every text that may mean "missing" somewhere."""
         return pa.array([*self.sure, *self.words, *([self.code] if self.code else [])], pa.string())

@@ -7,10 +7,12 @@ from html import escape
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ensample.data import marks
 from ensample.data.pictures.column import is_pictures, pixels_of, size_text
 from ensample.data.pictures.sheets import thumbnail
+from ensample.data.texts import is_free_text
 from ensample.data.wording import write
 
 if TYPE_CHECKING:
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 _ROWS = 5
 _COLUMNS = 20
 _WIDTH = 24
+_WIDE = 100
+"""Characters of a cell: of free text more than of others."""
 
 
 def text(data: Dataset) -> str:
@@ -53,9 +57,22 @@ def _cells(
     names = data.names[:_COLUMNS]
     table = data.select(names).head(_ROWS).to_arrow()
     header = [(_short(f.name), _short(_type(f.type))) for f in table.schema]
-    columns = [written(column, f) for column, f in zip(table.columns, table.schema, strict=True)]
+    columns = [
+        _prose(column) if is_free_text(f) else written(column, f)
+        for column, f in zip(table.columns, table.schema, strict=True)
+    ]
     rows = [list(row) for row in zip(*columns, strict=True)]
     return header, rows, len(data.names) - len(names)
+
+
+def _prose(column: pa.ChunkedArray) -> list[str]:
+    """The beginning of each text, on one line; only that is looked at."""
+    texts = pc.utf8_slice_codeunits(column, 0, _WIDE + 1).to_pylist()
+    return ["missing" if text is None else _short("".join(map(_shown, text)), _WIDE) for text in texts]
+
+
+def _shown(character: str) -> str:
+    return character if character.isprintable() else " "
 
 
 def _type(kind: pa.DataType) -> str:
@@ -79,6 +96,6 @@ def _drawn(column: pa.ChunkedArray, field: pa.Field) -> list[str]:
     return ["missing" if none else thumbnail(one) for none, one in zip(gone, pixels_of(column), strict=True)]
 
 
-def _short(cell: str) -> str:
+def _short(cell: str, width: int = _WIDTH) -> str:
     line = " ".join(cell.split("\n"))
-    return line if len(line) <= _WIDTH else line[: _WIDTH - 3] + "..."
+    return line if len(line) <= width else line[: width - 3] + "..."

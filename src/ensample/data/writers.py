@@ -21,6 +21,7 @@ from ensample.data.pictures import save as pictures
 from ensample.data.pictures.column import batch_rows, is_pictures, pixels_of
 from ensample.data.readers.arrays import LEVELS_SUFFIX, MISSING_SUFFIX, SCHEMA_KEY
 from ensample.data.sources import COMPRESSIONS, compressed, suffixes
+from ensample.data.texts.save import save_texts
 from ensample.data.wording import json_cells, write
 from ensample.errors import InputError
 
@@ -216,4 +217,5 @@ _WRITERS: dict[str, Callable[[Dataset, Any], None]] = {
     ".ipc": _arrow(None),
     ".arrows": _arrow_stream,
     ".npz": _npz,
+    ".txt": save_texts,
 }

@@ -78,7 +78,8 @@ class AloneCodec(ABC, Generic[K]):
             own = field.name == self.field
             columns.append(made if own else beside.column(field.name))
             plain = pa.field(field.name, made.type) if own else beside.schema.field(field.name)
-            fields.append(marks.mark(plain, field.missing or None, field.wording or None))
+            told = self.kind.name if own else None
+            fields.append(marks.mark(plain, field.missing or None, field.wording or None, told))
         return Dataset.from_arrow(pa.Table.from_arrays(columns, schema=pa.schema(fields)), schema, "sample")
 
     def log_volume(self, dataset: Dataset) -> np.ndarray:

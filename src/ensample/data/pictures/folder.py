@@ -17,6 +17,7 @@ from ensample.data.pictures.column import is_pictures, tensor_column
 from ensample.data.pictures.decode import FORMATS, decode
 from ensample.data.pictures.form import Form
 from ensample.data.store import Memory
+from ensample.data.texts import SUFFIXES
 from ensample.errors import InputError
 
 IMAGE, LABEL, SPLIT, FILE = "image", "label", "split", "file_name"
@@ -86,10 +87,10 @@ def read_folder(root: Path, form: Form, read_table: Callable[[Path, pa.Schema | 
     found = find(root)
     if not found.pictures:
         raise InputError(
-            "A folder must hold pictures.",
+            "A folder must hold pictures or texts.",
             str(root),
-            f"{found.others:,} files, none of them {', '.join(FORMATS)}" if found.others else "no file",
-            "name a folder of pictures, or a file",
+            f"{found.others:,} files, none of them {', '.join((*FORMATS, *SUFFIXES))}" if found.others else "no file",
+            "name a folder of pictures or texts, or a file",
         )
     schema = stored_schema(root)
     decoded = decode(found.pictures, form, lambda j: str(found.pictures[j].relative_to(found.root)), str(root))
@@ -103,9 +104,9 @@ def read_folder(root: Path, form: Form, read_table: Callable[[Path, pa.Schema | 
     refuse_twins([own, *beside.column_names], str(root))
     for field in beside.schema:
         table = table.append_column(field, beside.column(field.name))
-    for name, texts in _from_folders(found.root, kept).items():
+    for name, texts in from_folders(found.root, kept).items():
         if name not in table.column_names:
-            table = table.append_column(name, _levels(texts))
+            table = table.append_column(name, as_levels(texts))
     if schema is not None:
         table = _as_noted(table, schema)
     return Dataset(Memory(table), None, str(root), (*notes, *remarks))
@@ -148,9 +149,9 @@ def _cast(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
         raise InputError("Metadata must be of the types that were noted with it.", f"type {kind}", seen, fix) from error
 
 
-def _from_folders(root: Path, pictures: Sequence[Path]) -> dict[str, list[str | None]]:
-    """Columns that the names of the folders tell."""
-    places = [path.relative_to(root).parent.parts for path in pictures]
+def from_folders(root: Path, files: Sequence[Path]) -> dict[str, list[str | None]]:
+    """Columns that the names of the folders tell: `split` and `label` of each file below `root`."""
+    places = [path.relative_to(root).parent.parts for path in files]
     told: dict[str, list[str | None]] = {}
     if all(place and place[0].lower() in PARTS for place in places):
         told[SPLIT] = [place[0] for place in places]
@@ -160,7 +161,8 @@ def _from_folders(root: Path, pictures: Sequence[Path]) -> dict[str, list[str | 
     return told
 
 
-def _levels(texts: Sequence[str | None]) -> pa.Array:
+def as_levels(texts: Sequence[str | None]) -> pa.Array:
+    """Names as a dictionary column, its levels in natural order."""
     levels = sorted({text for text in texts if text is not None}, key=natural)
     codes = pc.index_in(pa.array(texts, pa.string()), value_set=pa.array(levels, pa.string()))
     return pa.DictionaryArray.from_arrays(codes, pa.array(levels, pa.string()))

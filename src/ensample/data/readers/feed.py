@@ -15,6 +15,7 @@ from ensample.data.dataset import Dataset, refuse_twins
 from ensample.data.infer import TEXT_ONLY, ColumnScan, Ladder, Plan
 from ensample.data.missing import Spellings
 from ensample.data.store import Memory, Stream
+from ensample.data.texts import is_free_text
 from ensample.errors import InputError
 
 ROWS = 65_536
@@ -33,6 +34,8 @@ class Feed:
         rows: the number of rows, if the source knows it without a pass.
         notes: remarks to hand on to the user.
         schema: the types of its columns, if the source knows them without a pass.
+        texts: columns that are texts as they stand: no spelling in them means "missing" unless the user says so, and
+            they never become numbers or dates.
     """
 
     label: str
@@ -42,6 +45,7 @@ class Feed:
     rows: int | None = None
     notes: tuple[str, ...] = ()
     schema: pa.Schema | None = None
+    texts: tuple[str, ...] = ()
 
 
 @dataclass
@@ -66,9 +70,10 @@ class Scan:
         refuse_twins(schema.names, self.feed.label)
         for column in schema:
             refuse_type(column, self.feed.label)
-            if is_text(column.type):
+            as_is = column.name in self.feed.texts or is_free_text(column)
+            if is_text(column.type) and not (as_is and self.spellings.usual):
                 levels = pa.types.is_dictionary(column.type)  # which are names, even if they look like numbers
-                ladder = TEXT_ONLY if levels else self.feed.ladders.get(column.name, self.feed.ladder)
+                ladder = TEXT_ONLY if levels or as_is else self.feed.ladders.get(column.name, self.feed.ladder)
                 self.columns[column.name] = ColumnScan(column.name, ladder, self.spellings)
         self.schema = schema
 

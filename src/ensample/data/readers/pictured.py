@@ -41,7 +41,7 @@ def pictured(feed: Feed, form: Form) -> Feed:
         return feed
     table, notes = formed(pa.Table.from_batches(feed.open(None)), form, feed.label)
     whole = memory.of_table(table, feed.label, feed.ladder, (*feed.notes, *notes))
-    return replace(whole, ladders=feed.ladders)
+    return replace(whole, ladders=feed.ladders, texts=feed.texts)
 
 
 def formed(table: pa.Table, form: Form, label: str) -> tuple[pa.Table, tuple[str, ...]]:
