@@ -6,7 +6,7 @@ import json
 import math
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -16,10 +16,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a verb found: `text` for people, `facts` (plain values) for `--json`."""
+    """What a verb found: `text` for people, `facts` (plain values) for `--json`.
+
+    `pieces` is a text that is shown as it appears, instead.
+    """
 
     text: str
     facts: Mapping[str, Any]
+    pieces: Iterable[str] | None = None
 
 
 @dataclass

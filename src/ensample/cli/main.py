@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from ensample import __version__
-from ensample.cli import compare, fit, impute, pictures, report, sample, score, show
+from ensample.cli import compare, fit, generate, impute, pictures, report, sample, score, show
 from ensample.cli.console import Answer, Console, to_json
 from ensample.cli.options import COMMON
 from ensample.errors import EnsampleError
@@ -52,6 +52,12 @@ VERBS: dict[str, Verb] = {
     ),
     "impute": Verb(
         impute.add, impute.run, "fill holes", "ensample impute adult.ens holes.csv --how draw --m 5 --save filled.csv"
+    ),
+    "generate": Verb(
+        generate.add,
+        generate.run,
+        "write texts on from a prompt",
+        "ensample generate plays.ens 'ROMEO:' --tokens 200 --temperature 0.8 --stream",
     ),
     "edit": Verb(
         pictures.add_edit,
@@ -151,6 +157,8 @@ def command(arguments: Sequence[str]) -> int:
 
 def say(answer: Answer, as_json: bool) -> int:
     """Write the answer on standard output."""
+    for piece in () if answer.pieces is None else answer.pieces:
+        print(piece, end="", flush=True)
     print(to_json(answer.facts) if as_json else answer.text, flush=True)
     return OK
 
