@@ -14,6 +14,7 @@ from ensample.families.field.family import Field
 from ensample.families.flow.family import Flow
 from ensample.families.gan.family import Gan
 from ensample.families.images.autoregressive import ImageAutoregressive
+from ensample.families.images.cycle import ImageCycle
 from ensample.families.images.field import ImageField
 from ensample.families.images.flow import ImageFlow
 from ensample.families.images.gan import ImageGan
@@ -25,6 +26,7 @@ from ensample.families.markov.family import Markov
 from ensample.families.mixture.family import Mixture
 from ensample.families.neighbours import Kernels, Smote
 from ensample.families.resample import Resample
+from ensample.families.sequences.autoregressive import SequenceAutoregressive
 from ensample.families.sequences.ngram import Ngram
 from ensample.families.trees.family import Trees
 from ensample.families.vae.family import Vae
@@ -62,6 +64,8 @@ TABLE: dict[str, type[Family]] = {
         ImageVae,
         ImageLatent,
         ImagePatches,
+        ImageCycle,
+        SequenceAutoregressive,
     )
 }
 """Every family by its public name."""
@@ -82,6 +86,7 @@ __all__ = [
     "Flow",
     "Gan",
     "ImageAutoregressive",
+    "ImageCycle",
     "ImageField",
     "ImageFlow",
     "ImageGan",
@@ -96,6 +101,7 @@ __all__ = [
     "Ngram",
     "PerClass",
     "Resample",
+    "SequenceAutoregressive",
     "Smote",
     "Trees",
     "Vae",

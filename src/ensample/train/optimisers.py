@@ -46,7 +46,11 @@ class Muon(Optimizer):
     ) -> None:
         super().__init__(weights, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
         self.products = products
-
+        matrices = [weight for weight in weights if is_matrix(as_matrix(weight))]
+        alike: dict[tuple[int, ...], list[Tensor]] = {}
+        for weight in matrices:
+            alike.setdefault(tuple(_wide(as_matrix(weight)).shape), []).append(weight)
+        self.alike = list(alike.values())
         rest = [weight for weight in weights if not is_matrix(as_matrix(weight))]
         self.rest = (
             torch.optim.AdamW(rest, lr, (momentum, 0.99), weight_decay=weight_decay, fused=True) if rest else None
@@ -56,22 +60,27 @@ class Muon(Optimizer):
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """One step of all weights that have a gradient."""
         (group,) = self.param_groups
-        for weight in group["params"]:
-            if weight.grad is not None and is_matrix(as_matrix(weight)):
+        for alike in self.alike:
+            some = [weight for weight in alike if weight.grad is not None]
+            if not some:
+                continue
+            ahead = [_wide(as_matrix(self._ahead(weight, group["momentum"]))) for weight in some]
+            turned = orthogonal(torch.stack(ahead).to(self.products))  # of one shape together: half the time
+            for weight, wide in zip(some, turned, strict=True):
+                size = 0.2 * wide.shape[-1] ** 0.5
+                step = wide if as_matrix(weight).shape[-2] <= as_matrix(weight).shape[-1] else wide.mT
                 weight.mul_(1 - group["lr"] * group["weight_decay"])
-                weight.sub_(self._direction(weight, group["momentum"]), alpha=group["lr"])
+                weight.sub_(step.to(weight.dtype).reshape(weight.shape), alpha=group["lr"] * size)
         if self.rest is not None:
             self.rest.param_groups[0]["lr"], self.rest.state = group["lr"], self.state
             self.rest.step()
 
-    def _direction(self, weight: Tensor, momentum: float) -> Tensor:
+    def _ahead(self, weight: Tensor, momentum: float) -> Tensor:
+        """Nesterov's momentum, of the shape of the weight."""
         gradient, state = weight.grad, self.state[weight]
         assert gradient is not None
         state["step"] += 1
-        first = state["exp_avg"].lerp_(gradient, 1 - momentum)
-        matrix = as_matrix(gradient.lerp(first, momentum))
-        size: float = 0.2 * max(matrix.shape[-2:]) ** 0.5
-        return (orthogonal(matrix.to(self.products)).to(weight.dtype) * size).view_as(weight)
+        return gradient.lerp(state["exp_avg"].lerp_(gradient, 1 - momentum), momentum)
 
 
 def as_matrix(weight: Tensor) -> Tensor:
@@ -89,12 +98,17 @@ def orthogonal(matrix: Tensor) -> Tensor:
 
     Five steps of a quintic Newton-Schulz iteration with the coefficients of Jordan et al. (2024).
     """
-    wide = matrix if matrix.shape[-2] <= matrix.shape[-1] else matrix.mT
+    wide = _wide(matrix)
     x: Tensor = wide / (wide.norm(dim=(-2, -1), keepdim=True) + 1e-7)
     for _ in range(5):
         gram = x @ x.mT
         x = 3.4445 * x + (-4.7750 * gram + 2.0315 * gram @ gram) @ x
     return x if matrix.shape[-2] <= matrix.shape[-1] else x.mT
+
+
+def _wide(matrix: Tensor) -> Tensor:
+    """The matrix with its shorter side first."""
+    return matrix if matrix.shape[-2] <= matrix.shape[-1] else matrix.mT
 
 
 def shrink(weights: Sequence[Tensor], by: float) -> None:

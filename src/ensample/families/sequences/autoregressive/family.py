@@ -1,0 +1,198 @@
+"""Autoregressive networks over sequences of classes: options, how they are built and taught."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Generator, Tensor
+
+from ensample.errors import InputError
+from ensample.events import MISSING_LENGTH, Batch, Discrete, Mixed, Ragged
+from ensample.families.base import Distribution, Player, at_least
+from ensample.families.layout import given_width
+from ensample.families.sequences.autoregressive.model import AutoregressiveSequences
+from ensample.families.sequences.autoregressive.networks import NETWORKS
+from ensample.families.sequences.autoregressive.sliding import Sliding
+from ensample.families.training import Training
+from ensample.kinds.records import Records
+from ensample.kinds.sequences import Sequences
+from ensample.kinds.windows import Windows
+from ensample.nets.random import seeded
+from ensample.nets.sequences.sizes import Size, context_for, size_for
+from ensample.nets.sequences.tokens import TokenNet
+
+MOST_DRAWN = 4_096
+"""Most classes of a drawn record, if nothing else is said."""
+
+LOOKED_AT = 4_096
+"""Held-out classes of one pass."""
+
+
+@dataclass(frozen=True)
+class SequenceAutoregressive(Training):
+    """p(sequence | given) = product over its classes, and its end, of p(class | those before, given).
+
+    The default for texts: likelihoods are exact, samples are as good as the likelihood says, and what is begun can be
+    written on. It needs some ten thousand classes to do better than counting (`ngram`), learns no more of a record than
+    its context shows, and draws one class after the other.
+
+    | network | a class is told from | good for |
+    |---|---|---|
+    | transformer | all classes of the window by attention (Vaswani et al. 2017) | texts |
+    | lstm | a state that is carried along (Hochreiter and Schmidhuber 1997) | long cheap writing, tiny data |
+    | gru | likewise, with one gate less (Cho et al. 2014) | likewise |
+    | wavenet | dilated causal convolutions (van den Oord et al. 2016) | signals of few levels |
+
+    Learning looks at windows of one packed stream of records. The transformer and the WaveNet never see another record
+    there; a recurrent state runs on over the mark between two (see `Recurrent`). Scoring and drawing begin each record
+    anew. Records longer than the context are scored, and written on, by windows that slide by half a context.
+
+    Arguments:
+        network: one of the table above.
+        context: most classes that are looked back on; by the lengths of the records if left out (16 to 256).
+        width: of the tokens, channels, or hidden units; by the amount of text if left out. Say more for more time.
+        layers: of the network; likewise.
+        attention_heads: of a transformer; as many as give each 64 channels if left out.
+        mlp: the small network of a transformer: "relu2" (squared ReLU) or "swiglu".
+        tied: classes are scored by the vectors that they are read as: fewer weights where there are many classes.
+        dropout: share of hidden units left out in training.
+        label_smoothing: share of the probability that a target gives to all classes alike, in training.
+        longest: most classes of a drawn record; what has no end by then is cut. Twice the longest record, at most
+            4,096, if left out.
+        batch_size: classes of a step: it takes as many windows as hold them.
+
+    How it is trained: the options of `Training`.
+
+    Example:
+        >>> import numpy as np
+        >>> from ensample.events import Span
+        >>> event = Ragged(Mixed((Span("letter", Discrete(3)),)), 4)
+        >>> words = Sequences(event, np.array([[0], [1], [2], [2]] * 9), lengths=np.array([3, 1] * 9))
+        >>> start = SequenceAutoregressive(width=8, layers=1).build(words, seed=0)  # learning goes on from here
+        >>> start.log_prob(words.batch(slice(0, 2))).exp().tolist()
+        [0.00390625, 0.0625]
+    """
+
+    network: Literal["transformer", "lstm", "gru", "wavenet"] = "transformer"
+    context: int | None = None
+    width: int | None = None
+    layers: int | None = None
+    attention_heads: int | None = None
+    mlp: Literal["relu2", "swiglu"] = "relu2"
+    tied: bool = False
+    dropout: float = 0.0
+    label_smoothing: float = 0.0
+    longest: int | None = None
+    learning_rate: float = 9e-3
+    optimiser: Literal["adamw", "adam", "sgd", "muon"] = "muon"
+    momentum: float = 0.95
+    warm_up: int = 20
+    weight_decay: float = 0.1
+    batch_size: int = 2048
+    average: float = 0.0
+    precision: Literal["float32", "bfloat16"] = "bfloat16"
+    holdout: float = 0.02
+
+    name: ClassVar[str] = "sequence-autoregressive"
+    distribution: ClassVar[type[Distribution]] = AutoregressiveSequences
+
+    def __post_init__(self) -> None:
+        at_least(self, context=2, width=2, layers=1, attention_heads=1, longest=1)
+        for option, value in (("dropout", self.dropout), ("label_smoothing", self.label_smoothing)):
+            if not 0.0 <= value < 1.0:
+                rule = "A share must be at least 0 and less than 1."
+                raise InputError(rule, f"{self.name}, {option}", str(value), "choose 0.1, or 0 for none")
+        if self.network == "transformer" and self.width is not None and self.width % (2 * (self.attention_heads or 1)):
+            seen = f"width={self.width}, attention_heads={self.attention_heads or 1}"
+            raise InputError("Each head must have an even part of the width.", self.name, seen, "change one of them")
+        self.check()
+
+    def refuses(self, event: Mixed, given: Mixed | None) -> str | None:
+        """Refuses every table."""
+        return "this network predicts the next class of texts and sequences; `autoregressive` learns tables"
+
+    def refuses_sequences(self, event: Ragged, given: Mixed | None) -> str | None:
+        """Accepts ordered sequences of one class a step, with or without given fields."""
+        if not event.ordered:
+            return "a chain needs sequences, and these elements have no order"
+        if len(event.element) != 1 or not isinstance(event.element.spans[0].event, Discrete):
+            return "every step must be one class, and here it is something else: take `markov`"
+        return None
+
+    def build(self, records: Records, seed: int) -> AutoregressiveSequences:
+        """A network that at first finds all classes equally likely.
+
+        Raises:
+            InputError: every record is missing.
+        """
+        assert isinstance(records, Sequences)
+        if not bool((records.lengths >= 0).any()):
+            raise InputError("Learning needs records.", "the training data", "all of them are missing", "add some")
+        sort, classes = NETWORKS[self.network].sort, _classes(records.event)
+        usual = size_for(sort, classes, int(records.lengths.clip(min=0).sum()))
+        size = Size(self.width or usual.width, self.layers or usual.layers)
+        context = self.context or context_for(records.lengths)
+        module = self._module(records.event, records.given, size, context, Generator().manual_seed(seed))
+        most = min(MOST_DRAWN, 2 * max(1, int(records.lengths.max())))
+        module.longest.fill_(self.longest or most)
+        if records.event.missing:  # one missing record and one that is there are added to those met
+            module.missing.fill_(((records.lengths == MISSING_LENGTH).sum() + 1) / (len(records) + 2))
+        return module
+
+    def prepared(self, records: Sequences) -> Windows:
+        """Windows of one stream of all records."""
+        return Windows.of(records, self.context or context_for(records.lengths))
+
+    def rows_of_step(self, records: Windows) -> int:
+        """Windows of a step, which hold about `batch_size` classes."""
+        return max(1, round(self.batch_size / records.context))
+
+    def players(self, module: AutoregressiveSequences) -> tuple[Player, ...]:
+        """Maximum likelihood, in nats a class."""
+
+        def loss(batch: Batch, generator: Generator) -> Tensor:
+            log_p, targets = module.log_p(batch)
+            nats, there = _nats(log_p, targets)
+            if self.label_smoothing:
+                nats = torch.lerp(nats, -log_p.mean(2), self.label_smoothing)
+            return torch.where(there, nats, 0.0).sum() / there.sum()
+
+        return (Player("network", loss, tuple(module.parameters())),)
+
+    def validate(self, module: AutoregressiveSequences, batch: Batch, generator: Generator) -> Tensor:
+        """Nats a class, mean of each window [rows]."""
+        parts = []
+        for start in range(0, len(batch), at_once := max(1, LOOKED_AT // module.sliding.context)):
+            nats, there = _nats(*module.log_p(batch.take(slice(start, start + at_once))))
+            parts.append(torch.where(there, nats, 0.0).sum(1) / there.sum(1))
+        return torch.cat(parts)
+
+    def restore(
+        self, event: Any, given: Mixed | None, arrays: dict[str, Tensor], facts: dict[str, Any]
+    ) -> AutoregressiveSequences:
+        """Inverse of `AutoregressiveSequences.arrays` and `facts`."""
+        size = Size(int(facts["width"]), int(facts["layers"]))
+        module = self._module(event, given, size, int(facts["context"]), Generator())
+        module.load_state_dict(arrays)
+        return module.eval()
+
+    def _module(
+        self, event: Ragged, given: Mixed | None, size: Size, context: int, generator: Generator
+    ) -> AutoregressiveSequences:
+        with seeded(generator):
+            trunk = NETWORKS[self.network].make(self, size, context)
+            net = TokenNet(_classes(event), trunk, given_width(given), tied=self.tied)
+        return AutoregressiveSequences(event, given, net, Sliding(context), size.layers)
+
+
+def _nats(log_p: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Minus the log-probability of each target, and which there are, [rows, steps] both."""
+    return -log_p.gather(2, targets.clamp(min=0)[:, :, None])[:, :, 0], targets >= 0
+
+
+def _classes(event: Ragged) -> int:
+    step = event.element.spans[0].event
+    assert isinstance(step, Discrete)
+    return step.classes

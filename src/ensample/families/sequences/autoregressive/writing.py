@@ -1,0 +1,99 @@
+"""Records in the making, one class after the other."""
+
+from __future__ import annotations
+
+from typing import Self
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ensample.events import Batch
+from ensample.families.sequences.autoregressive.sliding import Sliding
+from ensample.nets.sequences.tokens import TokenNet
+from ensample.nets.sequences.trunk import Memory
+
+
+class Written:
+    """A `Continuation`: what a network has computed of some records so far.
+
+    The conditionals are those of `log_prob`. A row whose window is full goes on with the last half of it, which is read
+    anew: that costs one more step a step, and keeps memory bounded. Rows may be of any lengths.
+
+    Arguments:
+        net, sliding: of the model.
+        cond: given fields [rows, width].
+        inputs: mark and classes of the window of each row, int64 [rows, context].
+        used: how many of them there are [rows].
+        memory, following: of the network behind the last input: logits [rows, classes + 1].
+    """
+
+    def __init__(
+        self,
+        net: TokenNet,
+        sliding: Sliding,
+        cond: Tensor,
+        inputs: Tensor,
+        used: Tensor,
+        memory: Memory,
+        following: Tensor,
+    ) -> None:
+        self.net, self.sliding, self.cond, self.inputs, self.used = net, sliding, cond, inputs, used
+        self.memory, self.following = memory, following
+        self.recent: list[Tensor] = []  # classes appended and not yet among the inputs
+        self.room = self._room()
+
+    @classmethod
+    def of(cls, net: TokenNet, sliding: Sliding, prompts: Batch, cond: Tensor) -> Self:
+        """Read prompts of any lengths; those that are missing or unknown are empty."""
+        assert prompts.lengths is not None
+        lengths = prompts.lengths.clamp(min=0)
+        first = sliding.start(lengths)
+        used = lengths + 1 - first
+        whole = F.pad(prompts.cells[:, :, 0], (1, 0), value=net.mark)
+        place = (first[:, None] + torch.arange(sliding.context)).clamp(max=whole.shape[1] - 1)
+        inputs = whole.gather(1, place)
+        following, memory = net.read(inputs[:, : int(used.max()) if len(used) else 1], used, cond)
+        return cls(net, sliding, cond, inputs, used, memory, following)
+
+    def logits(self) -> Tensor:
+        """Logits of the next class of each row, float32 [rows, classes + 1]; the last is the end."""
+        return self.following
+
+    @torch.no_grad()
+    def append(self, classes: Tensor) -> None:
+        """Go on by one class in every row, int64 [rows]."""
+        if self.room == 0:
+            self._slide()
+        self.recent.append(classes)
+        self.room -= 1
+        self.following = self.net.step(classes, self.memory, self.cond)
+
+    @torch.no_grad()
+    def take(self, rows: Tensor) -> Self:
+        """A continuation of these rows, which goes on by itself."""
+        self._note()
+        cond, inputs, used = (part[rows] for part in (self.cond, self.inputs, self.used))
+        memory, following = self.memory.take(rows), self.following[rows]
+        return type(self)(self.net, self.sliding, cond, inputs, used, memory, following)
+
+    def _note(self) -> None:
+        """Write down what was appended."""
+        if self.recent:
+            new = torch.stack(self.recent, 1)
+            self.inputs.scatter_(1, self.used[:, None] + torch.arange(new.shape[1]), new)
+            self.used += new.shape[1]
+            self.recent = []
+
+    def _slide(self) -> None:
+        """Read the last half of the windows that are full anew."""
+        self._note()
+        full, kept = (self.used == self.sliding.context).nonzero()[:, 0], self.sliding.context - self.sliding.stride
+        self.inputs[full, :kept] = self.inputs[full, self.sliding.stride :]
+        self.used[full] = kept
+        self.memory.put(full, self.net.read(self.inputs[full, :kept], self.used[full], self.cond[full])[1])
+        self.room = self._room()
+
+    def _room(self) -> int:
+        """Steps until a window is full."""
+        return self.sliding.context - int(self.used.max()) if len(self.used) else 2**62
