@@ -6,7 +6,13 @@ from tests.mutants import Mutant
 
 TESTS = "tests/train/test_techniques.py"
 MUTANTS = [
-    Mutant("train/optimisers.py", "gradient.lerp(first, momentum)", "first", TESTS),
+    Mutant(
+        "train/optimisers.py",
+        'return gradient.lerp(state["exp_avg"].lerp_(gradient, 1 - momentum), momentum)',
+        'return state["exp_avg"].lerp_(gradient, 1 - momentum)',
+        TESTS,
+    ),
+    Mutant("train/optimisers.py", "0.2 * wide.shape[-1] ** 0.5", "0.2", TESTS),
     Mutant("train/optimisers.py", '1 - group["lr"] * group["weight_decay"]', "1.0", TESTS),
     Mutant("train/optimisers.py", "-4.7750 * gram + 2.0315", "-4.7750 * gram - 2.0315", TESTS),
     Mutant("train/optimisers.py", "nesterov=options.momentum > 0", "nesterov=False", TESTS),
