@@ -29,6 +29,7 @@ from ensample.families.options import build
 from ensample.kinds.images import Images
 from ensample.run import Run
 from ensample.train import learn
+from processor import ProcessorClock
 
 Sampler = Callable[[np.ndarray], np.ndarray]
 """Wanted digits [n] -> pictures uint8 [n, 28, 28]."""
@@ -42,10 +43,10 @@ def digits() -> Images:
     return Images(event, x[:, None], Mixed((Span("digit", Discrete(10)),)), y[:, None].astype(np.int64))
 
 
-def ours(seconds: float, settings: dict[str, str]) -> tuple[Sampler, dict[str, Any]]:
+def ours(seconds: float, settings: dict[str, str], clock: type[Clock]) -> tuple[Sampler, dict[str, Any]]:
     """An image field learned for so long."""
     family, rates = build(ImageField, settings), []
-    run = Run(Clock(Budget.parse(f"{seconds}s")), None, lambda report: rates.append(report.rate))
+    run = Run(clock(Budget.parse(f"{seconds}s")), None, lambda report: rates.append(report.rate))
     start = time.perf_counter()
     model = learn(family, digits(), 0, run)
     spent = time.perf_counter() - start
@@ -64,7 +65,7 @@ def ours(seconds: float, settings: dict[str, str]) -> tuple[Sampler, dict[str, A
     }
 
 
-def theirs(seconds: float, batch: int = 128, steps: int = 20) -> tuple[Sampler, dict[str, Any]]:
+def theirs(seconds: float, kind: type[Clock], batch: int = 128, steps: int = 20) -> tuple[Sampler, dict[str, Any]]:
     """diffusers' UNet2DModel with class embeddings, AdamW, noise prediction, average of weights; DPM-Solver++."""
     from diffusers import DDPMScheduler, DPMSolverMultistepScheduler, UNet2DModel
 
@@ -84,7 +85,8 @@ def theirs(seconds: float, batch: int = 128, steps: int = 20) -> tuple[Sampler, 
     optimiser = torch.optim.AdamW(net.parameters(), lr=1e-3)
     noising, records = DDPMScheduler(1000), digits()
     start, step, rng = time.perf_counter(), 0, np.random.default_rng(0)
-    while time.perf_counter() - start < seconds:
+    clock = kind(Budget.parse(f"{seconds}s"))
+    while clock.seconds < seconds:
         rows = rng.integers(0, len(records), batch)
         x = torch.from_numpy(records.table[rows]).float() / 127.5 - 1
         label = torch.from_numpy(records.given_table[rows, 0])
@@ -122,7 +124,7 @@ def theirs(seconds: float, batch: int = 128, steps: int = 20) -> tuple[Sampler, 
     return sample, {
         "weights": weights,
         "seconds": round(spent, 1),
-        "trained/s": round(step * batch / spent),
+        "trained/s": round(step * batch / seconds),
         "steps": steps,
     }
 
@@ -150,6 +152,7 @@ def sheet(pictures: np.ndarray, path: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--seconds", type=float, default=600)
+    parser.add_argument("--cpu", action="store_true", help="count the processor's seconds, not those of the wall")
     parser.add_argument("--count", type=int, default=10_000)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--rival", choices=["diffusers", "none"], default="diffusers")
@@ -159,10 +162,12 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     judge = load_judge(args.cache)
+    clock = ProcessorClock if args.cpu else Clock
     settings = dict(part.split("=", 1) for part in args.set)
     result: dict[str, Any] = {"task": "digits, class given", "threads": args.threads, "judge": judge.hash}
+    result |= {"budget": f"{args.seconds:g} s" + (" of the processor" if args.cpu else "")}
     result |= {"count": args.count, "floor": round(judge.floor(args.count), 3)}
-    sampler, facts = ours(args.seconds, settings)
+    sampler, facts = ours(args.seconds, settings, clock)
     figures, made = judged(sampler, judge, args.count)
     result["ensample"] = {**facts, **figures}
     if args.sheet:
@@ -171,7 +176,7 @@ def main() -> None:
     result["diffusers"] = "not run"
     if args.rival == "diffusers":
         try:
-            sampler, facts = theirs(args.seconds)
+            sampler, facts = theirs(args.seconds, clock)
             result["diffusers"] = {**facts, **judged(sampler, judge, args.count)[0]}
             result["ratio"] = round(result["ensample"]["frechet"] / result["diffusers"]["frechet"], 3)
         except ImportError as missing:

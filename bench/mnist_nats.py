@@ -26,6 +26,7 @@ from ensample.kinds.images import Images
 from ensample.run import Progress, Run
 from ensample.train import learn
 from pictures import mnist
+from processor import ProcessorClock
 
 ROWS: dict[str, tuple[str, dict[str, str]]] = {
     "pixelcnn": ("image-autoregressive", {}),
@@ -38,19 +39,6 @@ ROWS: dict[str, tuple[str, dict[str, str]]] = {
 }
 """Family and options by the name of the row."""
 BINARY = Continuous(Lattice(0, 1, 0.5, 0.5), (1, 28, 28))
-
-
-class ProcessorClock(Clock):
-    """Counts seconds of this process on all cores, divided by the threads that it may use."""
-
-    def __init__(self, budget: Budget) -> None:
-        super().__init__(budget)
-        self.start, self.threads = time.process_time(), torch.get_num_threads()
-
-    @property
-    def seconds(self) -> float:
-        """Seconds used."""
-        return (time.process_time() - self.start) / self.threads
 
 
 def binarised(part: str, how: str) -> Images:

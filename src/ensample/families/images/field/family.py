@@ -127,10 +127,10 @@ class ImageField(Training):
     heads: int = 4
     integration: int = 24
     probes: int = 1
-    learning_rate: float = 1.5e-2
+    learning_rate: float = 2e-2
     optimiser: Literal["adamw", "adam", "sgd", "muon"] = "muon"
     precision: Literal["float32", "bfloat16"] = "bfloat16"
-    batch_size: int = 128
+    batch_size: int = 64
     average: float = 0.998
     patience: int = 100
     holdout: float = 0.02
