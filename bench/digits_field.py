@@ -13,6 +13,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from digits_judge import CACHE, DATA, DigitsJudge, load_judge
 from ensample.budget import Budget, Clock
 from ensample.events import Batch, Continuous, Discrete, Lattice, Mixed, Span
 from ensample.families.images.field import ImageField
+from ensample.families.images.field.family import GRIDS
 from ensample.families.options import build
 from ensample.kinds.images import Images
 from ensample.run import Run
@@ -43,21 +45,27 @@ def digits() -> Images:
     return Images(event, x[:, None], Mixed((Span("digit", Discrete(10)),)), y[:, None].astype(np.int64))
 
 
-def ours(seconds: float, settings: dict[str, str], clock: type[Clock]) -> tuple[Sampler, dict[str, Any]]:
-    """An image field learned for so long."""
+def ours(
+    seconds: float, settings: dict[str, str], clock: type[Clock]
+) -> tuple[Callable[[int], Sampler], dict[str, Any]]:
+    """An image field learned for so long: how it draws in so many steps."""
     family, rates = build(ImageField, settings), []
     run = Run(clock(Budget.parse(f"{seconds}s")), None, lambda report: rates.append(report.rate))
     start = time.perf_counter()
     model = learn(family, digits(), 0, run)
     spent = time.perf_counter() - start
 
-    def sample(wanted: np.ndarray) -> np.ndarray:
-        cells = torch.from_numpy(wanted[:, None])
-        cond = Batch(cells, torch.ones_like(cells, dtype=torch.bool))
-        return model.sample(len(wanted), Generator().manual_seed(1), cond).cells[:, 0].numpy().astype(np.uint8)
+    def sampler(steps: int) -> Sampler:
+        def sample(wanted: np.ndarray) -> np.ndarray:
+            model.way = replace(model.way, grid=GRIDS[family.grid](model.way.path, steps))
+            cells = torch.from_numpy(wanted[:, None])
+            cond = Batch(cells, torch.ones_like(cells, dtype=torch.bool))
+            return model.sample(len(wanted), Generator().manual_seed(1), cond).cells[:, 0].numpy().astype(np.uint8)
+
+        return sample
 
     weights = sum(p.numel() for p in model.parameters())
-    return sample, {
+    return sampler, {
         "weights": weights,
         "seconds": round(spent, 1),
         "trained/s": round(rates[-1] or 0),
@@ -158,6 +166,7 @@ def main() -> None:
     parser.add_argument("--rival", choices=["diffusers", "none"], default="diffusers")
     parser.add_argument("--cache", default=str(CACHE), help="folder with the judge's weights")
     parser.add_argument("--set", nargs="*", default=[], help="options of image-field, name=value")
+    parser.add_argument("--fewer", type=int, nargs="*", default=[], help="draw in so many steps as well")
     parser.add_argument("--sheet", type=Path, help="write a contact sheet here")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
@@ -167,9 +176,11 @@ def main() -> None:
     result: dict[str, Any] = {"task": "digits, class given", "threads": args.threads, "judge": judge.hash}
     result |= {"budget": f"{args.seconds:g} s" + (" of the processor" if args.cpu else "")}
     result |= {"count": args.count, "floor": round(judge.floor(args.count), 3)}
-    sampler, facts = ours(args.seconds, settings, clock)
-    figures, made = judged(sampler, judge, args.count)
+    in_steps, facts = ours(args.seconds, settings, clock)
+    figures, made = judged(in_steps(facts["steps"]), judge, args.count)
     result["ensample"] = {**facts, **figures}
+    for steps in args.fewer:
+        result[f"ensample in {steps}"] = judged(in_steps(steps), judge, args.count)[0]
     if args.sheet:
         sheet(made, args.sheet)
     print(result["ensample"], flush=True)
