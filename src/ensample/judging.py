@@ -22,6 +22,7 @@ from ensample.judge.leaderboard import MOST_TEST, MOST_TRAIN, Leaderboard, bound
 from ensample.judge.reference import Reference
 from ensample.judge.report import Report
 from ensample.judge.report import report as judged_report
+from ensample.judge.texts.records import form_of, text_of, text_reference
 from ensample.kinds import guess
 from ensample.kinds.codecs import codec_of
 from ensample.kinds.sequence import Sequence as SequenceKind
@@ -43,14 +44,14 @@ def compare(
 ) -> Leaderboard:
     """Fit each family to the same records and say honestly which is best, and whether one copied.
 
-    Tables are ranked by a classifier that tries to tell made from real rows, pictures by the Frechet distance of
-    features.
+    Tables and texts are ranked by a classifier that tries to tell made from real records, pictures by the Frechet
+    distance of features.
 
     Arguments:
         train: records to learn from, anything that `read` takes.
         test: records held out, with the same fields.
-        families: "all", one name, or several names and family objects. The floor (independent columns or pixels) and
-            the ceiling (the training records themselves) always stand beside them.
+        families: "all", one name, or several names and family objects. The floor (independent columns, pixels or
+            characters) and the ceiling (the training records themselves) always stand beside them.
         given: fields to condition on; each family makes records for those of the held-out ones.
         budget: for all fits together; judging is not counted.
         seed: of fitting, sampling and judging.
@@ -63,13 +64,14 @@ def compare(
         InputError: an unknown family or extractor, fewer than 20 records on a side, or other fields in `test`.
     """
     learn, held_out = (data if isinstance(data, Dataset) else read(data) for data in (train, test))
-    kinds = None if learn.schema is None else {field.name: field.kind.name for field in learn.schema}
+    kinds = None if learn.schema is None else {field.name: form_of(field.kind) for field in learn.schema}
     learn = learn.with_schema(guess(learn, kinds))  # of these records alone: nothing of the held-out ones is learned
     assert learn.schema is not None
     _check_plain(learn.schema)
     conditions = (given,) if isinstance(given, str) else tuple(given or ())
-    picture = picture_of(learn.schema, conditions)
-    model = None if picture is None else [picture]
+    picture, text = picture_of(learn.schema, conditions), text_of(learn.schema, conditions)
+    alone = picture or text
+    model = None if alone is None else [alone]
 
     def fitted(data: Dataset, family: Family, share: Budget, number: int) -> Model:
         return fit(data, family, model=model, given=conditions, budget=share, seed=number, progress=progress)
@@ -79,15 +81,17 @@ def compare(
             progress(Progress(stage, done))
 
     plain = tuple(name for name in learn.names if name not in conditions)
-    codec = codec_of(learn.schema, plain if picture is None else (picture,), conditions)
+    codec = codec_of(learn.schema, plain if alone is None else (alone,), conditions)
     named = _named(families, codec.event, codec.given_event)
     held_out = held_out.select(list(learn.names))
-    if picture is None:
+    if picture is not None:
+        reference: Any = picture_reference(learn, held_out, learn.schema, picture, conditions, extractor, seed)
+    elif text is not None:
+        reference = text_reference(learn, held_out, learn.schema, text, conditions, seed)
+    else:
         chosen = None if targets is None else tuple(targets)
         tables = (bounded(learn, MOST_TRAIN, seed), bounded(held_out, MOST_TEST, seed))
-        reference: Any = Reference(*tables, learn.schema, given=conditions, targets=chosen, seed=seed)
-    else:
-        reference = picture_reference(learn, held_out, learn.schema, picture, conditions, extractor, seed)
+        reference = Reference(*tables, learn.schema, given=conditions, targets=chosen, seed=seed)
     parsed = Budget.parse(budget)
     return compare_on(reference, learn, named, fitted, budget=parsed, seed=seed, progress=told)
 
@@ -98,9 +102,11 @@ def report(
     """Judge one model; see `Model.report`."""
     _check_plain(model.schema)
     given = tuple(model.codec.given)
-    picture = picture_of(model.schema, given)
+    picture, text = picture_of(model.schema, given), text_of(model.schema, given)
     if picture is not None:
         reference: Any = picture_reference(train, test, model.schema, picture, given, extractor, seed)
+    elif text is not None:
+        reference = text_reference(train, test, model.schema, text, given, seed)
     else:
         names = [name for name in model.schema.names if name in (*model.codec.model, *given)]
         held_out = bounded(test.select(names), MOST_TEST, seed)
@@ -131,7 +137,7 @@ def _named(
     chosen: list[str | Family] = [families] if isinstance(families, str) else list(families)
     if chosen == ["all"]:
         able = [name for name, family in TABLE.items() if refusal(family(), event, given) is None]
-        chosen = [name for name in able if isinstance(event, Mixed) or name.startswith(PICTURES)]
+        chosen = [name for name in able if isinstance(event, Mixed | Ragged) or name.startswith(PICTURES)]
     named: dict[str, Family] = {}
     for each in chosen:
         family = as_family(each, event)

@@ -48,21 +48,24 @@ def _test(reference: Reference, made: Made, name: str, found: tuple[Relation, ..
     low, high = spread(value, draws, (0.0, 1.0))
     how = f"bootstrap of {count:,} real and {count:,} made rows scored out of fold, widened for the {FOLDS} refits"
     extra = f", also given {len(found)} relations found in the training rows" if found else ""
-    words = f"a boosted classifier{extra} {_reading(value, low)} (AUC {value:.3f})"
+    words = f"a boosted classifier{extra} {reading(value, low)} (AUC {value:.3f})"
     return Measure(name, value, low, high, "lower", 0.5, words, how, draws=draws)
 
 
-def _reading(value: float, low: float) -> str:
+def reading(value: float, low: float, noun: str = "row") -> str:
+    """What an AUC and the lower end of its interval say of made and real records, without a subject."""
+    same = f"made {noun}s from real ones"
     if low <= 0.5:
-        return "cannot tell made rows from real ones"
-    same = "made rows from real ones"
+        return f"cannot tell {same}"
     readings = (
         (0.55, f"hardly tells {same}"),
         (0.65, f"tells {same} now and then"),
         (0.8, f"often tells {same}"),
         (0.95, f"mostly tells {same}"),
     )
-    return next((words for limit, words in readings if value < limit), "tells nearly every made row from a real one")
+    return next(
+        (words for limit, words in readings if value < limit), f"tells nearly every made {noun} from a real one"
+    )
 
 
 def _inputs(frame: Frame, found: tuple[Relation, ...]) -> np.ndarray:

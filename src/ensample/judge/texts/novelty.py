@@ -1,0 +1,71 @@
+"""How much of made texts does not stand in the training texts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from ensample.judge.measure import Measure, resamples, spread
+from ensample.judge.texts.tokens import Tokens, grams
+
+NOVELTY = "novelty"
+ORDERS = range(4, 14)
+"""Lengths of the runs that are looked for."""
+
+
+def novelty(made: Tokens, real: Tokens, train: Tokens, unit: str, seed: int) -> Measure:
+    """Share of runs of 4 to 13 tokens that stand in no training text, in the mean over these lengths.
+
+    Real texts that were held out have some novelty too, which is the target: more of it is nonsense or courage, less
+    of it is copying. `parts` has the share of each length.
+
+    Arguments:
+        made: tokens of made texts.
+        real: those of held-out texts.
+        train: those of training texts.
+        unit: what a token is called.
+        seed: of the bootstrap.
+    """
+    shares, usual, weights, replicates = {}, [], resamples(len(made), seed + 1), []
+    for n, (new, total), (real_new, real_total) in _new(made, real, train):
+        shares[str(n)] = float(new.sum() / max(total.sum(), 1))
+        usual.append(float(real_new.sum() / max(real_total.sum(), 1)))
+        replicates.append(weights @ new / np.maximum(weights @ total, 1))
+    value, target = float(np.mean(list(shares.values()))), float(np.mean(usual))
+    draws = np.mean(replicates, axis=0)
+    low, high = spread(value, draws, (0.0, 1.0))
+    words = f"{value:.1%} of runs of {ORDERS[0]} to {ORDERS[-1]} {unit}s stand in no training text; of held-out texts "
+    words += f"{target:.1%}"
+    parts = shares | {f"held out {n}": share for n, share in zip(shares, usual, strict=True)}
+    how = f"bootstrap of {len(made):,} made texts against {len(train):,} training texts"
+    return Measure(NOVELTY, value, low, high, "nearer", target, words, how, parts=parts, draws=draws)
+
+
+Counts = tuple[np.ndarray, np.ndarray]
+"""New runs of each text, and all of them."""
+
+
+def _new(made: Tokens, real: Tokens, train: Tokens) -> Iterator[tuple[int, Counts, Counts]]:
+    sides = (grams(side, ORDERS[0], ORDERS[-1]) for side in (made, real))
+    for known, *found in zip(grams(train, ORDERS[0], ORDERS[-1]), *sides, strict=True):
+        n, keys, _ = known
+        keys = np.sort(keys)
+        counts = [
+            (np.bincount(owners, ~stands_in(own, keys), len(side)), np.bincount(owners, minlength=len(side)))
+            for side, (_, own, owners) in zip((made, real), found, strict=True)
+        ]
+        yield n, counts[0], counts[1]
+
+
+def stands_in(numbers: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Which numbers are among sorted ones, bool.
+
+    Example:
+        >>> stands_in(np.array([1, 5]), np.array([1, 2])).tolist()
+        [True, False]
+    """
+    if not len(known):
+        return np.zeros(len(numbers), dtype=bool)
+    place = np.minimum(np.searchsorted(known, numbers), len(known) - 1)
+    return np.asarray(known[place] == numbers)
