@@ -24,7 +24,8 @@ from ensample.kinds.image import Image
 from ensample.kinds.number import Number
 from ensample.kinds.profile import MOST_LEVELS, PictureProfile, Profile, SequenceProfile, profiles
 from ensample.kinds.sequence import Sequence
-from ensample.kinds.text import Text
+from ensample.kinds.text import Text, can_be
+from ensample.kinds.textprofile import TextProfile
 from ensample.kinds.trace import IntegerTrace
 
 if TYPE_CHECKING:
@@ -135,7 +136,8 @@ def fit_kind(kind: str | None, column: pa.ChunkedArray | pa.Array, name: str = "
         >>> fit_kind(None, pa.array(["b", "a", "b", None])).describe()
         '2 levels: a, b; may be missing'
     """
-    return fit_profile(kind, Profile.of(column, name))
+    free = (kind or "").partition(":")[0] == Text.name and can_be(column.type)
+    return fit_profile(kind, (TextProfile if free else Profile).of(column, name))
 
 
 def _check_wishes(wished: Mapping[str, str], names: tuple[str, ...]) -> None:

@@ -14,7 +14,7 @@ BLOCK = 2**22
 
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _CONTROL = re.compile("[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
-MOST_CONTROL = 0.05
+MOST_CONTROL = 0.1
 """Larger shares of control characters at the beginning are no text."""
 
 

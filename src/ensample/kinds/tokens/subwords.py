@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from abc import abstractmethod
 from dataclasses import dataclass
@@ -20,6 +21,9 @@ SIZE = 4096
 
 LOOKED_BACK = 4096
 """Bytes before a place in which the end of a word is looked for."""
+
+SCORE_DIGITS, BYTE_STEPS = 6, 0.03
+"""Digits of the scores of unigram pieces, and how far above the lowest score those of mere bytes reach."""
 
 _WORD_END = re.compile(rb"[!-~](?=[ \n])")
 
@@ -60,7 +64,12 @@ class Subwords(Tokenizer):
         made = tokenizers.Tokenizer(model)
         made.pre_tokenizer = before
         made.train_from_iterator(corpus.texts(), trainer=trainer)
-        return cls(made.to_str())
+        return cls(cls._settled(made.to_str()))
+
+    @classmethod
+    def _settled(cls, stored: str) -> str:
+        """The trained tokenizer with what chance has left in it taken out: the same texts give the same one."""
+        return stored
 
     @classmethod
     def restored(cls, state: str) -> Self:
@@ -137,6 +146,20 @@ class Unigram(Subwords):
     """
 
     name: ClassVar[str] = "unigram"
+
+    @classmethod
+    def _settled(cls, stored: str) -> str:
+        """Sums of scores depend on an order of words that is drawn anew each time, and so do the lowest scores.
+
+        Bytes that were not found worth a piece get the lowest score and small steps above it, in that order; here all
+        of them get the lowest.
+        """
+        plain = json.loads(stored)
+        scores = {piece: round(score, SCORE_DIGITS) for piece, score in plain["model"]["vocab"]}
+        low = min(scores.values())
+        scores |= {piece: low for piece, score in scores.items() if len(piece) == 1 and score < low + BYTE_STEPS}
+        plain["model"]["vocab"] = sorted(scores.items(), key=lambda pair: (-pair[1], pair[0]))
+        return json.dumps(plain, ensure_ascii=False)
 
     @staticmethod
     def _new(tokenizers: Any, size: int, alphabet: list[str]) -> tuple[Any, Any]:
