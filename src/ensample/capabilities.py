@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ensample.events import Array, Continuous, Discrete, Lattice, Mixed, Ragged, Span
 from ensample.families import TABLE
-from ensample.families.base import Distribution, Family, refusal
+from ensample.families.base import Family, Fitted, refusal
 from ensample.verbs import Alone, capabilities
 
 VERBS = (
@@ -55,10 +55,10 @@ def table() -> dict[str, dict[str, str]]:
     return {name: of(family.distribution) for name, family in TABLE.items()}
 
 
-def of(distribution: type[Distribution]) -> dict[str, str]:
+def of(distribution: type[Fitted]) -> dict[str, str]:
     """Verbs of one kind of fitted model and how far each can be trusted."""
     found: dict[str, str] = {**capabilities(distribution, distribution.guarantees)}
-    if not issubclass(distribution, Alone):  # a picture or a text has no fields to wish for
+    if "sample" in found and not issubclass(distribution, Alone):  # a picture or a text has no fields to wish for
         found["where"] = found.get("impute", found["sample"])
     if "impute" in found:
         found["mean or mode"] = "estimate"

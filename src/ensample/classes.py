@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +11,7 @@ import torch
 from ensample.data.dataset import Dataset
 from ensample.errors import InputError
 from ensample.events import Batch, Mixed, unknown
+from ensample.families.base import Distribution
 from ensample.infer.classify import class_log_prob, is_class
 from ensample.kinds.codec import TableCodec
 
@@ -35,8 +36,9 @@ def classified(model: Model, table: Dataset, field: str) -> Dataset:
         )
     part = TableCodec(model.schema, others, model.codec.given)
     records = part.encode(table.select([*others, *model.codec.given]))
+    own = cast(Distribution, model.distribution)
     shares = np.concatenate(
-        [class_log_prob(model.distribution, _placed(model, part, b), column).exp() for b in records.batches(AT_ONCE)]
+        [class_log_prob(own, _placed(model, part, b), column).exp() for b in records.batches(AT_ONCE)]
     )
     values = _values(model, field, column, shares.shape[1])
     best = values.take(pa.array(shares.argmax(1)))

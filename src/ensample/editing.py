@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -15,25 +15,19 @@ from ensample.data.pictures.column import MODES, NAMES, is_pictures, pixels_of, 
 from ensample.data.readers import read as read_records
 from ensample.errors import CapabilityError, InputError
 from ensample.events import Batch
+from ensample.families.abilities import Denoises, Draws, Translates
+from ensample.families.compose.flat import Flattened
 from ensample.infer.impute import fill
 from ensample.infer.restore import Flows, restore, vary
 from ensample.infer.style import stylised
+from ensample.infer.translate import translated
 from ensample.kinds.image import Image
 from ensample.kinds.imagecodec import ImageCodec
-from ensample.sampling import generator_of, given_row, given_rows
+from ensample.sampling import generator_of, given_changed, given_row, given_rows
 from ensample.solvers.measured import Blur, Downsample, Grey, Mask, Measurement
 
 if TYPE_CHECKING:
     from ensample.model import Model
-
-
-@runtime_checkable
-class Denoises(Protocol):
-    """A distribution of pictures that takes noise away by itself."""
-
-    def denoise(self, noisy: Tensor, deviation: float) -> Tensor:
-        """Probable levels [rows, channels, height, width] behind noisy ones; both are real numbers."""
-        ...
 
 
 BRIGHT = 127
@@ -53,6 +47,7 @@ class Wish:
     strength: float
     travel: int
     steps: int
+    to: Any
 
     @property
     def kind(self) -> Image:
@@ -98,6 +93,7 @@ def edit(
     strength: float = 0.6,
     travel: int = 1,
     steps: int = 50,
+    to: Any = None,
     where: Mapping[str, Any] | None = None,
     seed: int | None = None,
 ) -> Dataset:
@@ -108,8 +104,8 @@ def edit(
         data: pictures, anything that `read` takes; also given fields, if `where` does not say them.
         how: "inpaint" (fill `mask`), "outpaint" (go on beyond the edges of smaller pictures), "enlarge" (smaller
             pictures whose sides divide those that were learned), "colourise" (grey pictures, of a model of colours),
-            "deblur" (of a Gaussian blur of `sd` pixels), "denoise" (of errors of `noise`), or "vary" (new pictures from
-            rough ones).
+            "deblur" (of a Gaussian blur of `sd` pixels), "denoise" (of errors of `noise`), "vary" (new pictures from
+            rough ones), or "translate" (the same with another value of a given field).
         mask: for "inpaint": what to fill, bool or bright, [height, width] or one for each picture; also a file.
         sd: of the blur, in pixels.
         noise: standard deviation of errors in the pictures given, as a share of half the range of a pixel; what is
@@ -117,7 +113,9 @@ def edit(
         strength: for "vary": share of the way to noise, in (0, 1].
         travel: how often each step is taken; more fit what is new better to what is there, and cost as much more.
         steps: of the chain.
-        where: one value for each given field; the columns of `data` if None.
+        to: for "translate": the new value of the given field; of several, a dict of those that change.
+        where: one value for each given field; the columns of `data` if None. What pictures to translate are now: a
+            model that learned the translation itself need not be told.
         seed: same seed, same pictures.
 
     Returns:
@@ -134,11 +132,12 @@ def edit(
             raise InputError("A number must be in its range.", f"edit, {name}", str(value), f"choose {low} or more")
     table = data if isinstance(data, Dataset) else read_records(data)
     pixels = _pictures(table)
-    cond = given_rows(model, table) if where is None else given_row(model, dict(where))
+    blind = how == "translate" and isinstance(model.distribution, Translates)
+    cond = None if blind else given_rows(model, table) if where is None else given_row(model, dict(where))
     if cond is not None and where is not None:
         cond = cond.repeat(len(pixels))
     generator, number = generator_of(seed)
-    wish = Wish(model, pixels, cond, mask, sd, noise, strength, int(travel), int(steps))
+    wish = Wish(model, pixels, cond, mask, sd, noise, strength, int(travel), int(steps), to)
     return model.codec.decode(HOW[how](wish, generator), number)
 
 
@@ -181,6 +180,10 @@ def restyle(data: Any, style: Any, *, keep: float = 1.0, steps: int = 150) -> Da
 
 
 def _fill(model: Model, batch: Batch, generator: Generator) -> Batch:
+    if not isinstance(model.distribution, Draws | Flattened):
+        raise CapabilityError(
+            "Filling needs a family with conditional draws.", "edit", model.family.name, "fit image-field"
+        )
     return fill(model._completing, replace(batch, cells=torch.where(batch.mask, batch.cells, 0)), [], generator)
 
 
@@ -246,6 +249,21 @@ def _vary(wish: Wish, generator: Generator) -> Batch:
     return vary(_flows(wish), wish.batch(wish.pixels), wish.strength, generator, steps=wish.steps)
 
 
+def _translate(wish: Wish, generator: Generator) -> Batch:
+    wish.check_size(*wish.size, "Translating")
+    given = wish.model.codec.given
+    if wish.to is None or (len(given) != 1 and not isinstance(wish.to, Mapping)):
+        raise InputError(
+            "Translation changes a given field to a value.",
+            "edit, to",
+            f"{wish.to!r} of {', '.join(given) or 'no given field'}",
+            f"say to={{{given[0]!r}: ...}}" if given else "fit with given=",
+        )
+    changes = dict(wish.to) if isinstance(wish.to, Mapping) else {given[0]: wish.to}
+    to = given_changed(wish.model, changes, wish.cond, len(wish.pixels))
+    return translated(wish.model.distribution, wish.batch(wish.pixels), to, generator, steps=wish.steps)
+
+
 def _restored(wish: Wish, measurement: Measurement, generator: Generator) -> Batch:
     return restore(
         _flows(wish),
@@ -267,6 +285,7 @@ HOW: dict[str, Callable[[Wish, Generator], Batch]] = {
     "deblur": _deblur,
     "denoise": _denoise,
     "vary": _vary,
+    "translate": _translate,
 }
 """Ways to edit by their public names."""
 

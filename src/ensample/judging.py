@@ -14,7 +14,7 @@ from ensample.data.schema import Schema
 from ensample.errors import CapabilityError
 from ensample.events import Array, Mixed, Ragged
 from ensample.families import TABLE, Flat
-from ensample.families.base import Family, refusal
+from ensample.families.base import Distribution, Family, refusal
 from ensample.fitting import PICTURES, as_family, fit, read
 from ensample.judge.images.extractor import Extractor
 from ensample.judge.images.records import picture_of, picture_reference
@@ -133,10 +133,14 @@ def _check_plain(schema: Schema) -> None:
 def _named(
     families: str | Sequence[str | Family], event: Mixed | Ragged | Array, given: Mixed | None
 ) -> dict[str, Family]:
-    """Family objects by the name to show, those of the same name numbered; "all" that do not refuse the event."""
+    """Family objects by the name to show, those of the same name numbered.
+
+    "all" are those that have samples to judge and do not refuse the event.
+    """
     chosen: list[str | Family] = [families] if isinstance(families, str) else list(families)
     if chosen == ["all"]:
-        able = [name for name, family in TABLE.items() if refusal(family(), event, given) is None]
+        drawing = {name: family for name, family in TABLE.items() if issubclass(family.distribution, Distribution)}
+        able = [name for name, family in drawing.items() if refusal(family(), event, given) is None]
         chosen = [name for name in able if isinstance(event, Mixed | Ragged) or name.startswith(PICTURES)]
     named: dict[str, Family] = {}
     for each in chosen:

@@ -16,7 +16,7 @@ from ensample.data.nested import is_sequence
 from ensample.data.readers import read as read_records
 from ensample.errors import InputError
 from ensample.families.abilities import DecodesStates, HasGraph
-from ensample.families.base import Distribution, Family, Guarantee
+from ensample.families.base import Distribution, Family, Fitted, Guarantee
 from ensample.infer.impute import centre, fill
 from ensample.infer.likelihood import cell_log_prob
 from ensample.infer.proposal import completing
@@ -43,12 +43,12 @@ class Model:
     `can` maps each verb that the model has to its guarantee: "exact", "bound" or "estimate".
     """
 
-    def __init__(self, codec: Codec, family: Family, distribution: Distribution, facts: Mapping[str, Any]) -> None:
+    def __init__(self, codec: Codec, family: Family, distribution: Fitted, facts: Mapping[str, Any]) -> None:
         self.codec, self.family, self.distribution, self.facts = codec, family, distribution, dict(facts)
 
     @cached_property
     def _completing(self) -> Distribution:
-        return completing(self.distribution)
+        return completing(cast(Distribution, self.distribution))
 
     @property
     def schema(self) -> Schema:
@@ -62,7 +62,7 @@ class Model:
         others = () if isinstance(self.codec, TextCodec) else ("generate", "stream")
         return {name: guarantee for name, guarantee in found.items() if name not in others}
 
-    sample = sampling.sample
+    sample = verb(sampling.sample)
 
     @verb
     def log_prob(self, data: Any) -> np.ndarray:
@@ -73,7 +73,8 @@ class Model:
         table = self._dataset(data)
         records = self.codec.encode(table)
         batches = records.batches(rows_at_once(self.codec.event, SCORED_AT_ONCE))
-        scores = [cell_log_prob(self.distribution, batch).numpy() for batch in batches]
+        own = cast(Distribution, self.distribution)
+        scores = [cell_log_prob(own, batch).numpy() for batch in batches]
         total: np.ndarray = np.concatenate([np.zeros(0), *scores]) + self.codec.log_volume(table)
         return total
 

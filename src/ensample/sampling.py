@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +13,7 @@ import torch
 from ensample.data.dataset import Dataset
 from ensample.errors import CapabilityError, InputError
 from ensample.events import Batch, unknown
+from ensample.families.base import Distribution
 from ensample.infer.condition import draw_where, split_limits
 from ensample.infer.impute import fill
 from ensample.kinds.codec import TableCodec
@@ -45,6 +46,7 @@ def sample(
         CapabilityError: the condition is too rare to be met by drawing; nothing was sampled.
     """
     generator, number = generator_of(seed)
+    own = cast(Distribution, model.distribution)
     if where is not None and not isinstance(where, Mapping):
         return _sample_each(model, model._dataset(where), n, generator, number)
     conditions = dict(where or {})
@@ -54,9 +56,9 @@ def sample(
     parts = []
     for start, count in _pieces(model, rows):
         if limits:
-            batch = draw_where(model.distribution, count, limits, generator, cond)
+            batch = draw_where(own, count, limits, generator, cond)
         else:
-            batch = model.distribution.sample(count, generator, None if cond is None else cond.repeat(count))
+            batch = own.sample(count, generator, None if cond is None else cond.repeat(count))
         parts.append(model.codec.decode(batch, number + start, first=start))
     return _joined(parts)
 
@@ -99,6 +101,42 @@ def given_row(model: Model, conditions: Mapping[str, Any]) -> Batch | None:
     return row
 
 
+def given_changed(model: Model, changes: Mapping[str, Any], cond: Batch | None, rows: int) -> Batch:
+    """The given fields with some of them changed to one value each, a row for each of `cond`.
+
+    Arguments:
+        model: a fitted model.
+        changes: given fields and their new values.
+        cond: what is given now; not needed where all fields change.
+        rows: how many.
+
+    Raises:
+        InputError: a field that is not given, more than one value, or nothing for a field that stays.
+    """
+    strange = [name for name in changes if name not in model.codec.given]
+    if strange:
+        raise InputError(
+            "Only given fields can be changed.",
+            "to",
+            ", ".join(strange),
+            f"name {' or '.join(model.codec.given)}" if model.codec.given else "fit with given=",
+        )
+    part = TableCodec(model.schema, tuple(changes), ())
+    row, rest = split_limits(part.event, part.limits(dict(changes)))
+    if rest:
+        raise InputError("A field changes to one value.", "to", str(dict(changes)), "name one value")
+    if cond is None:
+        missing = [name for name in model.codec.given if name not in changes]
+        if missing:
+            raise _given_missing(missing)
+        return row.repeat(rows)
+    whole, cells, mask = _given_codec(model), cond.cells.clone(), cond.mask.clone()
+    for name in changes:
+        here, there = list(whole.columns_of(name)), list(part.columns_of(name))
+        cells[:, here], mask[:, here] = row.cells[:, there], row.mask[:, there]
+    return Batch(cells, mask)
+
+
 def generator_of(seed: int | None) -> tuple[torch.Generator, int]:
     """A generator and a number for the codec, from a seed or a fresh one."""
     number = secrets.randbits(48) if seed is None else int(seed)
@@ -133,10 +171,10 @@ def _sample_each(model: Model, table: Dataset, n: int | None, generator: torch.G
     known = [name for name in table.names if name in model.codec.model]
     if known:
         return model.codec.decode(_completed(model, table, known, cond, generator), number)
-    parts = []
+    parts, own = [], cast(Distribution, model.distribution)
     for start, count in _pieces(model, len(table)):
         rows = None if cond is None else cond.take(slice(start, start + count))
-        parts.append(model.codec.decode(model.distribution.sample(count, generator, rows), number + start, first=start))
+        parts.append(model.codec.decode(own.sample(count, generator, rows), number + start, first=start))
     return _joined(parts)
 
 

@@ -6,8 +6,17 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Concatenate, Generic, ParamSpec, TypeVar
 
 from ensample.errors import CapabilityError
-from ensample.families.abilities import Continues, DecodesStates, Draws, HasGraph, Intervals, Lengthens, Scores
-from ensample.families.base import ArrayDistribution, Distribution, Guarantee
+from ensample.families.abilities import (
+    Continues,
+    DecodesStates,
+    Draws,
+    HasGraph,
+    Intervals,
+    Lengthens,
+    Scores,
+    Translates,
+)
+from ensample.families.base import ArrayDistribution, Distribution, Fitted, Guarantee
 from ensample.families.compose.flat import Flattened
 
 if TYPE_CHECKING:
@@ -46,14 +55,16 @@ class verb(Generic[P, R]):
         return self.function.__get__(model)  # type: ignore[no-any-return]
 
 
-def capabilities(distribution: type[Distribution], guarantees: Mapping[str, Guarantee]) -> dict[str, Guarantee]:
+def capabilities(distribution: type[Fitted], guarantees: Mapping[str, Guarantee]) -> dict[str, Guarantee]:
     """Public verbs of a distribution from what it has and guarantees.
 
     What needs the integral of a density over a cell is an estimate: a numerical rule takes it (`infer.likelihood`).
     """
-    if distribution.measure == "density":
-        guarantees = {**guarantees, "log_prob": "estimate", "draw": "estimate"}
-    out: dict[str, Guarantee] = {"sample": guarantees.get("sample", "exact")}
+    out: dict[str, Guarantee] = {}
+    if issubclass(distribution, Distribution):
+        out["sample"] = guarantees.get("sample", "exact")
+        if distribution.measure == "density":
+            guarantees = {**guarantees, "log_prob": "estimate", "draw": "estimate"}
     if issubclass(distribution, Scores):
         out["log_prob"] = out["anomaly_score"] = guarantees.get("log_prob", "exact")
         if not issubclass(distribution, Alone):  # such records have no field of one value
@@ -66,6 +77,8 @@ def capabilities(distribution: type[Distribution], guarantees: Mapping[str, Guar
         out["impute"] = "estimate"  # by `infer.proposal`
     if issubclass(distribution, ArrayDistribution) and "impute" in out:  # pictures have holes where one says so
         out["edit"] = out.pop("impute")
+    if issubclass(distribution, Translates) or (issubclass(distribution, ArrayDistribution) and _encodes(distribution)):
+        out["edit"] = "estimate"  # by `infer.translate`
     if issubclass(distribution, Intervals):
         out["log_prob_interval"] = "estimate"
     if _encodes(distribution):
@@ -87,6 +100,6 @@ def offered() -> dict[str, dict[str, Guarantee]]:
     return {name: capabilities(family.distribution, family.distribution.guarantees) for name, family in TABLE.items()}
 
 
-def _encodes(distribution: type[Distribution]) -> bool:
+def _encodes(distribution: type[Fitted]) -> bool:
     """Whether it is `Encodes`, whose width an instance alone has."""
     return hasattr(distribution, "encode") and hasattr(distribution, "decode")

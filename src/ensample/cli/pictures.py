@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ensample.cli import where
 from ensample.cli.console import Answer, Console
@@ -11,7 +13,10 @@ from ensample.cli.options import SOURCES, add_reading, add_seed, count_from, rea
 from ensample.cli.output import table
 from ensample.errors import InputError
 
-WAYS = ("inpaint", "outpaint", "enlarge", "colourise", "deblur", "denoise", "vary")
+if TYPE_CHECKING:
+    from ensample.data.schema import Schema
+
+WAYS = ("inpaint", "outpaint", "enlarge", "colourise", "deblur", "denoise", "vary", "translate")
 
 
 def add_edit(parser: argparse.ArgumentParser) -> None:
@@ -33,6 +38,9 @@ def add_edit(parser: argparse.ArgumentParser) -> None:
         "--travel", type=count_from(1), default=1, metavar="N", help="times each step is taken (%(default)s)"
     )
     parser.add_argument("--steps", type=count_from(1), default=50, metavar="N", help="of the chain (%(default)s)")
+    parser.add_argument(
+        "--to", action="append", default=[], metavar="VALUE", help="for translate: of the given field, or FIELD=VALUE"
+    )
     parser.add_argument("--where", action="append", default=[], metavar="WISH", help="given fields, FIELD=VALUE")
     add_seed(parser)
     _add_save(parser)
@@ -53,10 +61,18 @@ def run_edit(args: argparse.Namespace, console: Console) -> Answer:
         strength=args.strength,
         travel=args.travel,
         steps=args.steps,
+        to=_target(args.to, model.codec.given, model.schema),
         where=where.conditions(args.where, model.schema) if args.where else None,
         seed=args.seed,
     )
     return table(made, args.save, args.json)
+
+
+def _target(wishes: list[str], given: Sequence[str], schema: Schema) -> dict[str, Any] | None:
+    """What `--to` says: a bare value is that of the only given field."""
+    bare = f"{given[0]}=" if len(given) == 1 else ""
+    whole = [wish if wish.startswith(bare) else bare + wish for wish in wishes]
+    return where.conditions(whole, schema) if whole else None
 
 
 def add_restyle(parser: argparse.ArgumentParser) -> None:

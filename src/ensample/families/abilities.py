@@ -73,6 +73,24 @@ class Encodes(Protocol):
 
 
 @runtime_checkable
+class Translates(Protocol):
+    """Turns a record that has some given fields into its counterpart with others."""
+
+    def translate(self, batch: Batch, to: Batch) -> Batch:
+        """Each record as one of which `to` [rows] is given; what is given for it now does not matter."""
+        ...
+
+
+@runtime_checkable
+class Denoises(Protocol):
+    """A distribution of pictures that takes noise away by itself."""
+
+    def denoise(self, noisy: Tensor, deviation: float) -> Tensor:
+        """Probable levels [rows, channels, height, width] behind noisy ones; both are real numbers."""
+        ...
+
+
+@runtime_checkable
 class Intervals(Protocol):
     """Estimates log-probabilities, and knows how far to trust each."""
 

@@ -27,25 +27,17 @@ if TYPE_CHECKING:
 Guarantee = Literal["exact", "bound", "estimate"]
 
 
-class Distribution(ABC):
-    """A fitted family: p(x) or p(x | cond) over a mixed event. Abstract; leaves are final.
+class Fitted(ABC):
+    """What every fitted family has: its events, and state that can be stored. Abstract.
 
-    `measure` says what `log_prob` counts: "cells" (log-probability of the record's cell) or "density" (log-density of
-    `event.values`; the model integrates it over the cell). `guarantees` maps each verb that this distribution honours
-    (`sample`, `log_prob`, `draw`) to how far it can be trusted; a verb that is not there is not offered.
+    `guarantees` maps each verb that it honours (`sample`, `log_prob`, `draw`, ...) to how far it can be trusted; what
+    it can do at all is what it has methods for (`ensample.families.abilities`).
     """
 
-    measure: ClassVar[Literal["cells", "density"]] = "cells"
     guarantees: ClassVar[dict[str, Guarantee]] = {}
     storable: ClassVar[bool] = True
-    sees_evidence: bool = True
-    """Whether `draw` looks at all evidence before it draws, so that weights come from limits alone."""
     event: Mixed
     given: Mixed | None
-
-    @abstractmethod
-    def sample(self, n: int, generator: Generator, cond: Batch | None = None) -> Batch:
-        """N new records; with `cond` (n rows) one for each of its rows."""
 
     @abstractmethod
     def arrays(self) -> dict[str, Tensor]:
@@ -54,6 +46,23 @@ class Distribution(ABC):
     def facts(self) -> dict[str, Any]:
         """Learned state that is not an array, as JSON values."""
         return {}
+
+
+class Distribution(Fitted):
+    """A fitted family: p(x) or p(x | cond) over a mixed event. Abstract; leaves are final.
+
+    `measure` says what `log_prob` counts: "cells" (log-probability of the record's cell) or "density" (log-density of
+    `event.values`; the model integrates it over the cell). What can be learned and has no distribution to draw from,
+    like a map between two sorts of pictures, is `Fitted` alone.
+    """
+
+    measure: ClassVar[Literal["cells", "density"]] = "cells"
+    sees_evidence: bool = True
+    """Whether `draw` looks at all evidence before it draws, so that weights come from limits alone."""
+
+    @abstractmethod
+    def sample(self, n: int, generator: Generator, cond: Batch | None = None) -> Batch:
+        """N new records; with `cond` (n rows) one for each of its rows."""
 
 
 class ArrayDistribution(Distribution):
@@ -70,16 +79,15 @@ class Family(Protocol):
     """The constructor is the configuration: a frozen dataclass of plain values."""
 
     name: ClassVar[str]
-    distribution: ClassVar[type[Distribution]]
+    distribution: ClassVar[type[Any]]
+    """The `Fitted` class, nearly always a `Distribution`."""
 
     def refuses(self, event: Mixed, given: Mixed | None) -> str | None:
         """Why this family cannot learn this event (one sentence), or None if it can."""
         ...
 
-    def restore(
-        self, event: Any, given: Mixed | None, arrays: dict[str, Tensor], facts: dict[str, Any]
-    ) -> Distribution:
-        """Inverse of `Distribution.arrays` and `facts`, over an event that it does not refuse."""
+    def restore(self, event: Any, given: Mixed | None, arrays: dict[str, Tensor], facts: dict[str, Any]) -> Any:
+        """Inverse of `Fitted.arrays` and `facts`, over an event that it does not refuse."""
         ...
 
 
@@ -193,6 +201,15 @@ class Prepares(Protocol):
 
     def prepared(self, records: Any) -> Records:
         """The records as batches for learning and for the held-out look are taken from them."""
+        ...
+
+
+@runtime_checkable
+class SizesSteps(Protocol):
+    """A gradient family whose `batch_size` counts something else than rows, for example the classes of texts."""
+
+    def rows_of_step(self, records: Any) -> int:
+        """Rows of a step, of records as they are learned from."""
         ...
 
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from ensample.errors import CapabilityError
-from ensample.families.base import DirectFamily, Distribution, Family, GradientFamily, SummaryFamily
+from ensample.families.base import DirectFamily, Family, Fitted, GradientFamily, SummaryFamily
 from ensample.kinds.records import Records
 from ensample.run import Run
 
 __all__ = ["learn"]
 
 
-def learn(family: Family, records: Records, seed: int, run: Run, start: Distribution | None = None) -> Distribution:
+def learn(family: Family, records: Records, seed: int, run: Run, start: Fitted | None = None) -> Any:
     """Learn a family on records with the engine that its protocol asks for.
 
     Arguments:
@@ -22,6 +23,9 @@ def learn(family: Family, records: Records, seed: int, run: Run, start: Distribu
         run: clock, progress, and the folder from which a stopped run goes on.
         start: a fitted distribution of this family to go on from, instead of a fresh one.
 
+    Returns:
+        What the family says that it learns: a `family.distribution`.
+
     Raises:
         TrainingError: the loss is not finite and going back did not help.
         CapabilityError: there is a `start`, and this family cannot go on from one.
@@ -30,8 +34,7 @@ def learn(family: Family, records: Records, seed: int, run: Run, start: Distribu
     if isinstance(family, GradientFamily):
         from ensample.train.gradients import fit_by_gradients
 
-        module: Distribution = fit_by_gradients(family, records, seed, run, start)
-        return module
+        return fit_by_gradients(family, records, seed, run, start)
     if isinstance(family, SummaryFamily):
         from ensample.train.summaries import fit_by_summaries
 
@@ -44,6 +47,5 @@ def learn(family: Family, records: Records, seed: int, run: Run, start: Distribu
                 f"{family.name} learns in one go",
                 "leave start out, or use a family that learns in steps (autoregressive, flow, mixture, ...)",
             )
-        fitted: Distribution = family.fit(records, seed, replace(run, learner=learn))
-        return fitted
+        return family.fit(records, seed, replace(run, learner=learn))
     raise TypeError(f"{type(family).__name__} has neither `fit`, nor `summarize`, nor `players`")

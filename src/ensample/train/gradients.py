@@ -21,7 +21,7 @@ from torch import Generator, Tensor, nn
 from ensample.budget import Clock
 from ensample.errors import Interrupted
 from ensample.events import Batch, coordinates
-from ensample.families.base import Distribution, GradientFamily, Player, Prepares
+from ensample.families.base import Fitted, GradientFamily, Player, Prepares, SizesSteps
 from ensample.families.training import Training
 from ensample.kinds.records import Records
 from ensample.nets.machine import careful_products, machine, operations_per_row, threads_for
@@ -48,7 +48,7 @@ def fit_by_gradients(
     records: Records,
     seed: int,
     run: Run,
-    start: Distribution | None = None,
+    start: Fitted | None = None,
     save_every: float = 20.0,
 ) -> Any:
     """Train a gradient family and give its module with the best averaged weights, in evaluation mode.
@@ -63,7 +63,7 @@ def fit_by_gradients(
     options = training(family)
     module = family.build(records, seed) if start is None else warm_module(family, records, seed, start)
     loop = Loop(family, module, options, records, seed, run)
-    with machine(threads_for(operations_per_row(module), options.batch_size)):
+    with machine(threads_for(operations_per_row(module), loop.order.size)):
         saved = time.monotonic()
         try:
             for _ in loop.windows():
@@ -87,10 +87,11 @@ class Loop:
         self.players: tuple[Player, ...] = family.players(module)
         self.seed = seed
         learn, held = _parts(records, options, seed)
-        self.order = Order(learn, min(options.batch_size, len(learn)), seed)
+        rows = family.rows_of_step(records) if isinstance(family, SizesSteps) else options.batch_size
+        self.order = Order(learn, min(rows, len(learn)), seed)
         self.held = records.select(held).batch() if len(held) else None
         self.learner = Learner.begin(module, self.players, options, seed)
-        passes = 5 * len(held) // options.batch_size  # a look costs a third of a training pass: keep it below a tenth
+        passes = 5 * len(held) // rows  # a look costs a third of a training pass: keep it below a tenth
         self.look_every = WINDOW * max(1, -(-passes // WINDOW))
         self.good = self.learner.state()
         if (kept := run.kept(PART)) is not None:

@@ -14,7 +14,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from ensample.budget import Clock
 from ensample.errors import InputError, Interrupted, TrainingError
-from ensample.families.base import Distribution, Statistics, SummaryFamily
+from ensample.families.base import Distribution, Fitted, Statistics, SummaryFamily
 from ensample.kinds.records import Records
 from ensample.run import Progress, Run
 from ensample.train.stepwise import InBatches, Stepwise
@@ -63,7 +63,7 @@ def fit_by_summaries(
     seed: int,
     run: Run,
     batch: int = 65_536,
-    start: Distribution | None = None,
+    start: Fitted | None = None,
 ) -> Distribution:
     """Summarize and update until the objective changes by less than `family.tolerance` nats a record, or time is up.
 
@@ -119,7 +119,7 @@ def _begin(
     records: Records,
     seed: int,
     run: Run,
-    start: Distribution | None,
+    start: Fitted | None,
     stepwise: Stepwise | None,
 ) -> tuple[Distribution, int, float, bool]:
     kept = run.kept(PART)

@@ -8,11 +8,11 @@ import torch
 from torch import nn
 
 from ensample.errors import InputError
-from ensample.families.base import Distribution, GradientFamily
+from ensample.families.base import Fitted, GradientFamily
 from ensample.kinds.records import Records
 
 
-def warm_module(family: GradientFamily, records: Records, seed: int, start: Distribution) -> Any:
+def warm_module(family: GradientFamily, records: Records, seed: int, start: Fitted) -> Any:
     """A module of the family that stands where `start` stands.
 
     Over the same event it is `start` itself, its bins and scales included. Over another one (new fields) it is built

@@ -11,7 +11,7 @@ from torch import Generator, Tensor
 
 from ensample.events import Batch, Limit, Mixed, unknown
 from ensample.families.abilities import Draws, Resolves, Scores, WeighsLimits
-from ensample.families.base import Distribution, Family, Guarantee
+from ensample.families.base import Distribution, Family, Fitted, Guarantee
 from ensample.families.chain import Chain
 from ensample.families.independent import part
 
@@ -178,7 +178,8 @@ def restored(
 
 def refused(of: Family, event: Mixed, given: Mixed | None) -> str | None:
     """Why parts of this family cannot be composed over this event."""
-    if not issubclass(of.distribution, Scores):
+    fitted: type[Fitted] = of.distribution
+    if not issubclass(fitted, Scores):
         return f"its parts must have a likelihood, and {of.name} has none"
     if not of.distribution.storable:
         return f"its parts must be more than training rows, and {of.name} is made of them"

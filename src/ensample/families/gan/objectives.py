@@ -59,6 +59,16 @@ def lowest(real: Tensor, made: Tensor) -> Tensor:
     return -made.mean()
 
 
+def squares(real: Tensor, made: Tensor) -> Tensor:
+    """`E_p (C - 1)^2 + E_q C^2`: least squares to labels 1 and 0 (Mao et al. 2017)."""
+    return (real - 1).square().mean() + made.square().mean()
+
+
+def taken_for_real(real: Tensor, made: Tensor) -> Tensor:
+    """`E_q (C - 1)^2`, the generator against the critic of least squares."""
+    return (made - 1).square().mean()
+
+
 def relativistic(real: Tensor, made: Tensor) -> Tensor:
     """`-E log sigmoid(C(x) - C(y))` of pairs (x real, y made) (Jolicoeur-Martineau 2019; Huang et al. 2024)."""
     return F.softplus(made - real).mean()
@@ -91,6 +101,7 @@ OBJECTIVES = {
     "relativistic": Objective(
         relativistic, lambda real, made: relativistic(made, real), "zero-centred", level=False, paired=True
     ),
+    "least-squares": Objective(squares, taken_for_real, "none"),
     "likelihood": Objective(log_odds, likelihood, "zero-centred"),
 }
 """Objectives by name."""

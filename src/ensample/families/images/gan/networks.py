@@ -81,14 +81,18 @@ class ConvolutionalFeatures(nn.Module):
         )
         later = (nn.BatchNorm2d(b) if normalised else nn.Identity() for b in widths[2:])
         self.norms = nn.ModuleList((nn.Identity(), *later))
-        self.features = widths[-1] * sizes[-1][0] * sizes[-1][1]
+        self.channels, self.features = widths[-1], widths[-1] * sizes[-1][0] * sizes[-1][1]
 
     def forward(self, pictures: Tensor) -> Tensor:
         """[rows, channels, height, width] -> [rows, features]."""
+        return self.maps(pictures).flatten(1)
+
+    def maps(self, pictures: Tensor) -> Tensor:
+        """[rows, channels, height, width] -> the coarsest map, [rows, `channels`, coarse height, coarse width]."""
         x = pictures
         for down, norm in zip(self.downs, self.norms, strict=True):
             x = F.leaky_relu(norm(down(even(x))), 0.2)
-        return x.flatten(1)
+        return x
 
 
 class Critic(nn.Module):
