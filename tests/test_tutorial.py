@@ -14,6 +14,7 @@ MADE = {
     "docs/tutorial.md": {"adult.ens": 1_000, "report.html": 10_000},
     "README.md": {"adult.ens": 1_000, "report.html": 10_000},
     "docs/choosing.md": {"graph.svg": 500},
+    "docs/texts.md": {"made.txt": 10, "names.ens": 500},
     "docs/pictures.md": {"threes.png": 300, "morph.gif": 500, "digits.html": 10_000},
 }
 """Files that a page makes, and bytes that each has at least."""

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from ensample.data import marks
 from ensample.data.pictures.column import is_pictures, pixels_of, size_text
 from ensample.data.pictures.sheets import thumbnail
-from ensample.data.texts import is_free_text
+from ensample.data.texts import TEXT, is_free_text
 from ensample.data.wording import write
 
 if TYPE_CHECKING:
@@ -58,11 +58,16 @@ def _cells(
     table = data.select(names).head(_ROWS).to_arrow()
     header = [(_short(f.name), _short(_type(f.type))) for f in table.schema]
     columns = [
-        _prose(column) if is_free_text(f) else written(column, f)
+        _prose(column) if _is_prose(data, f) else written(column, f)
         for column, f in zip(table.columns, table.schema, strict=True)
     ]
     rows = [list(row) for row in zip(*columns, strict=True)]
     return header, rows, len(data.names) - len(names)
+
+
+def _is_prose(data: Dataset, field: pa.Field) -> bool:
+    guessed = data.schema is not None and field.name in data.schema and data.schema[field.name].kind.name == TEXT
+    return is_free_text(field) or guessed
 
 
 def _prose(column: pa.ChunkedArray) -> list[str]:

@@ -15,7 +15,7 @@ from ensample.data.dataset import Dataset, refuse_twins
 from ensample.data.infer import TEXT_ONLY, ColumnScan, Ladder, Plan
 from ensample.data.missing import Spellings
 from ensample.data.store import Memory, Stream
-from ensample.data.texts import is_free_text
+from ensample.data.texts import TEXT, is_free_text
 from ensample.errors import InputError
 
 ROWS = 65_536
@@ -149,7 +149,12 @@ def _texts(cells: pa.Array, scan: ColumnScan) -> pa.Array:
 def _marked(scan: Scan, plans: Sequence[Plan]) -> pa.Schema:
     assert scan.schema is not None
     fields = [
-        marks.mark(column.with_type(plan.type).with_nullable(True), plan.spelling, plan.wording)
+        marks.mark(
+            column.with_type(plan.type).with_nullable(True),
+            plan.spelling,
+            plan.wording,
+            TEXT if column.name in scan.feed.texts and pa.types.is_string(plan.type) else None,
+        )
         for column, plan in zip(scan.schema, plans, strict=True)
     ]
     return pa.schema(fields, scan.schema.metadata)
