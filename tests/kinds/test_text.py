@@ -79,6 +79,14 @@ def test_large_tables_are_packed_and_the_same(monkeypatch, tmp_path):
     packed = codec(data).encode(data)
     assert isinstance(packed.table, Packed)
     assert np.array_equal(np.asarray(packed.table), plain.table) and np.array_equal(packed.lengths, plain.lengths)
+    kind = data.schema["body"].kind
+    assert np.array_equal(
+        np.where(packed.lengths < 0, MISSING_LENGTH, packed.lengths), kind.lengths(data.column("body"))
+    )
+    letters = fit_kind("text", pa.array(["ab"]))
+    one, many = (letters.log_volume(pa.array([text]), "x")[0] for text in ("é", "é" * 4000))
+    free = letters.log_volume(pa.array(["ab"]), "x")[0]
+    assert many - free == pytest.approx(4000 * (one - free))  # also where a text is cut into pieces
 
 
 def every_text(letters, most):
