@@ -78,7 +78,7 @@ class NoRepeat:
             return logits
         runs = past.unfold(1, self.size, 1)  # [rows, runs, size]
         last = past[:, past.shape[1] - self.size + 1 :]
-        again = (runs[:, :, :-1] == last[:, None]).all(2) & (runs != nothing).all(2)
+        again = (runs[:, :, :-1] == last[:, None]).all(2)
         banned = torch.zeros_like(logits, dtype=torch.bool)
         banned.scatter_(1, torch.where(again, runs[:, :, -1], nothing), True)
         banned[:, -1] = False

@@ -1,0 +1,44 @@
+"""Mutants of choosing what comes next."""
+
+from __future__ import annotations
+
+from tests.mutants import Mutant
+
+HERE = "tests/solvers/decoding"
+PUBLIC = "tests/test_writing.py"
+MUTANTS = [
+    Mutant(
+        "solvers/decoding/processors.py",
+        "torch.where(met > 0, met / self.penalty,",
+        "torch.where(met < 0, met / self.penalty,",
+        HERE,
+    ),
+    Mutant("solvers/decoding/processors.py", "share.cumsum(1) - share >= mass", "share.cumsum(1) >= mass", HERE),
+    Mutant("solvers/decoding/processors.py", "entropy = -(p * surprise)", "entropy = (p * surprise)", HERE),
+    Mutant("solvers/decoding/choices.py", "(1 - 2.0**-40) * ", "", HERE),
+    Mutant(
+        "solvers/decoding/choices.py",
+        "self._rows = [np.random.default_rng(seed) for seed in seeds]",
+        "self._rows = [np.random.default_rng([len(seeds), place]) for place in range(len(seeds))]",
+        HERE,
+    ),
+    Mutant("solvers/decoding/plain.py", "noise.take(kept)", "noise", HERE),
+    Mutant("solvers/decoding/rules.py", "written < self.at_least", "written < self.at_least - 1", HERE),
+    Mutant("solvers/decoding/stopping.py", "self._tails[row] + self._pieces[number]", "self._pieces[number]", HERE),
+    Mutant("solvers/decoding/stopping.py", "- self._beginning()", "", HERE),
+    Mutant("solvers/decoding/beam.py", "/ tokens**power", "/ length**power", HERE),
+    Mutant("solvers/decoding/beam.py", "min(beams + count, len(scores))", "min(beams, len(scores))", HERE),
+    Mutant("solvers/decoding/speculative.py", "rest = (p - q).clamp(min=0.0)", "rest = p", HERE),
+    Mutant(
+        "solvers/decoding/speculative.py",
+        "float(noise.uniform()) * float(q[number]) < float(p[0, number])",
+        "float(noise.uniform()) < float(p[0, number])",
+        HERE,
+    ),
+    Mutant("solvers/decoding/speculative.py", "own.rewind(len(seen) - accepted)", "own.rewind(0)", HERE),
+    Mutant("solvers/decoding/grammar.py", "mask[-1] = bool(matcher.is_accepting())", "pass", HERE),
+    Mutant("solvers/decoding/constraints.py", "mask[-1] = written in self._options", "mask[-1] = not mask.any()", HERE),
+    Mutant("solvers/decoding/options.py", "() if unknown is None else (unknown,)", "()", PUBLIC),
+    Mutant("writer.py", "*digest.tolist(), self._seen[prompt]]", "self._seen[prompt], len(self._seen)]", PUBLIC),
+    Mutant("writer.py", 'padding_side="left"', 'padding_side="right"', PUBLIC),
+]
