@@ -48,6 +48,16 @@ class CopyCheck:
             more and self.exact.value - self.exact.target > 0.001
         )
 
+    def sentence(self, ceiling: CopyCheck | None, noun: str) -> str:
+        """Whether the records are copies, in words; beside them what plain copies would show."""
+        beside = "" if ceiling is None else f"; plain copies would show {ceiling.share.value:.1%}"
+        share = f"{self.share.value:.1%} of made {noun}s lie nearer to a training {noun} than to a held-out one{beside}"
+        if self.copied:
+            return f"It leans on the training {noun}s: {share}, and chance gives 50%."
+        if self.share.low > 0.5:
+            return f"It leans on the training {noun}s by a trace: {share}, where chance gives 50%."
+        return f"It did not copy: {share}, and chance gives 50%."
+
 
 def copies(reference: Reference, made: Made) -> CopyCheck:
     """Distances to the closest record, and exact copies against what held-out rows show.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from markupsafe import Markup
 
@@ -85,11 +85,14 @@ _End = tuple[str, float, str, str]
 def _ends(
     measure: Measure, floor: Measure | None, ceiling: Measure | None, across: Scale, left: float, right: float
 ) -> list[_End]:
-    """Lines for floor and ceiling; for the copy share, whose best is in the middle, for a half and for plain copies."""
+    """Lines for floor and ceiling; for what is best near a target, for that; for the copy share also plain copies."""
     lines = [("floor", floor), ("ceiling", ceiling)]
     known = [(n, m.value, shown(m)) for n, m in lines if m is not None and math.isfinite(m.value)]
     if measure.name == "copy share":
         known = [("ceiling", 0.5, "50%"), *(("floor", value, words) for n, value, words in known if n == "ceiling")]
+    elif measure.better == "nearer" and math.isfinite(measure.target):
+        best = figure(replace(measure, value=measure.target))
+        known = [*(line for line in known if line[0] == "floor"), ("ceiling", measure.target, best)]
     places = [(name, across(value), words) for name, value, words in known]
     out = []
     for name, x, words in places:
@@ -104,14 +107,14 @@ def _ends(
 def _end_name(name: str, measure: Measure) -> str:
     if measure.name == "copy share":
         return {"ceiling": "best", "floor": "copies"}[name]
-    return name
+    return "best" if name == "ceiling" and measure.better == "nearer" else name
 
 
 def _scale(measures: Sequence[Measure], start: float, end: float) -> Scale:
     """A scale on which better lies to the right, with room for all values and the intervals of the models."""
     values = [v for m in measures for v in (m.value, m.low, m.high) if math.isfinite(v)]
-    if measures[0].name == "copy share":
-        values.append(0.5)
+    if measures[0].better == "nearer" and math.isfinite(measures[0].target):
+        values.append(measures[0].target)
     low, high = min(values), max(values)
     room = 0.06 * (high - low) or 0.05 * abs(high) or 1.0
     low, high = low - room, high + room

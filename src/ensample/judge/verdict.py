@@ -68,15 +68,7 @@ def copying(judgement: Judgement, ceiling: Judgement | None, noun: str = "row") 
     check = judgement.copy
     if check is None:
         return ""
-    beside = ""
-    if ceiling is not None and ceiling.copy is not None:
-        beside = f"; plain copies would show {ceiling.copy.share.value:.1%}"
-    share = f"{check.share.value:.1%} of made {noun}s lie nearer to a training {noun} than to a held-out one{beside}"
-    if check.copied:
-        return f"It leans on the training {noun}s: {share}, and chance gives 50%."
-    if check.share.low > 0.5:
-        return f"It leans on the training {noun}s by a trace: {share}, where chance gives 50%."
-    return f"It did not copy: {share}, and chance gives 50%."
+    return check.sentence(None if ceiling is None else ceiling.copy, noun)
 
 
 def _and(names: list[str]) -> str:

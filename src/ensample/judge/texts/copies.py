@@ -56,6 +56,11 @@ class TextCopies(CopyCheck):
         more = self.exact.low > self.exact.target and self.exact.value - self.exact.target > 0.001
         return more or self.long.low > 2 * self.long.target + MORE
 
+    def sentence(self, ceiling: CopyCheck | None, noun: str) -> str:
+        """Whether the texts are copies, in words; beside them what training texts themselves show."""
+        plain = f" (plain copies: {ceiling.long.value:.1%})" if isinstance(ceiling, TextCopies) else ""
+        return f"{'It copies training texts' if self.copied else 'It did not copy'}: {self.long.words}{plain}."
+
 
 def text_copies(reference: TextReference, made: Side) -> TextCopies:
     """Longest common spans of made texts with training and held-out texts, and exact copies.

@@ -95,7 +95,7 @@ def _copies(judgement: Judgement) -> Iterator[Finding]:
         yield Finding("serious", "copies", f"{check.long.words}; {check.exact.words}")
     elif check.share.value > 0.52 and check.chance < 0.001:
         luck = f"the chance of so many by luck is {chance(check.chance)}"
-        yield Finding("notice", "leaning", f"{check.share.words}; {luck}. {check.span.words}")
+        yield Finding("notice", "leaning", f"{check.share.words}; {luck}; {check.span.words}")
 
 
 def _likelihood(judgement: Judgement) -> Iterator[Finding]:
@@ -134,7 +134,7 @@ def _repetition(judgement: Judgement) -> Iterator[Finding]:
 
 def _variety(judgement: Judgement) -> Iterator[Finding]:
     alike = judgement[SELF_BLEU]
-    if alike.low > 0.05 + 1.2 * alike.target:
+    if alike.low > alike.target + 0.2 * (1.0 - alike.target):
         yield Finding("notice", "all alike", alike.words)
     few = [judgement[name] for name in DISTINCT if judgement[name].high < 0.8 * judgement[name].target]
     if few:
