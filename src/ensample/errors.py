@@ -39,6 +39,10 @@ class CapabilityError(EnsampleError, TypeError):
     """The family cannot do what was asked, and said so before it started."""
 
 
+class MissingPackage(CapabilityError):
+    """What was asked for needs a package that is not installed; the message names the extra that brings it."""
+
+
 class FormatError(EnsampleError, OSError):
     """A file cannot be read or written: truncated, of a newer version, vanished, or the disk is full."""
 

@@ -21,6 +21,7 @@ from ensample.families.base import Family, LearnsArrays, refusal
 from ensample.families.options import build, from_plain, to_plain
 from ensample.kinds import guess, schema_from_plain
 from ensample.kinds.codecs import Codec, codec_of
+from ensample.kinds.text import texts_in
 from ensample.kinds.textcodec import TextCodec
 from ensample.model import Model
 from ensample.modelfile import load, save
@@ -68,7 +69,7 @@ def read(source: Any, kinds: Mapping[str, str] | None = None, **options: Any) ->
         ['age', 'sex']
     """
     texts = [name for name, kind in (kinds or {}).items() if str(kind).partition(":")[0] == TEXT]
-    data = read_records(source, texts=[*texts, *options.pop("texts", ())], **options)
+    data = read_records(source, texts=(*texts, *options.pop("texts", ())), **options)
     return data.with_schema(guess(data, dict(kinds) if kinds else None))
 
 
@@ -107,8 +108,9 @@ def fit(
         >>> fit(people, "independent").sample(2, seed=1).names
         ['age', 'sex']
     """
-    data = data if isinstance(data, Dataset) else read(data)
     before = load(start) if isinstance(start, str | Path) else start
+    if not isinstance(data, Dataset):
+        data = read(data, texts=() if before is None else texts_in(before.schema))
     schema = data.schema or guess(data, None)
     if before is not None:
         schema, given = _continued(schema, before), before.codec.given if given is None else given
@@ -150,7 +152,7 @@ def resume(out: str | Path, data: Any = None, *, progress: Callable[[Progress], 
             raise InputError(
                 "A run goes on with its own data.", str(out), "data that was no file", "name it again (data=, --data)"
             )
-    data = data if isinstance(data, Dataset) else read_records(data)
+    data = data if isinstance(data, Dataset) else read_records(data, texts=texts_in(schema))
     return fit(
         data.with_schema(schema),
         from_plain(TABLE[plan["family"]], plan["options"]),

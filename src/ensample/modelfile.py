@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from ensample.errors import CapabilityError, FormatError
+from ensample.errors import CapabilityError, FormatError, MissingPackage
 from ensample.families import TABLE
 from ensample.families.options import from_plain, to_plain
 from ensample.kinds import schema_from_plain
@@ -99,6 +99,8 @@ def _read(folder: Path, place: str) -> Model:
         )
     try:
         return _composed(facts, folder)
+    except MissingPackage:
+        raise
     except (KeyError, TypeError, ValueError, IndexError, RuntimeError) as error:
         raise FormatError(
             "A model file must be whole.", place, f"{type(error).__name__}: {error}", "save the model anew"

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import sys
 
 import numpy as np
 import pyarrow as pa
@@ -141,6 +142,11 @@ def test_a_model_of_texts_is_saved_with_its_tokenizer(form, tmp_path):
 
 def test_given_fields_and_imputing():
     data = texts_of(["aaa", "bb", "aa", "b", None] * 20, label=["x", "y", "x", "y", "x"] * 20)
+    own = codec(data, given=("label",))
+    batch = own.encode(data).batch(slice(0, 3))
+    assert batch.cond.cells[:, 0].tolist() == [0, 1, 0] and own.given_event is not None
+    back = own.decode(batch, 0).to_arrow()
+    assert back.column_names == ["body", "label"] and back.column("label").to_pylist() == ["x", "y", "x"]
     with pytest.raises(CapabilityError, match="A field of texts is learned alone"):
         en.fit(data, "markov")
     with pytest.raises(CapabilityError, match="it is given"):
@@ -173,6 +179,32 @@ def test_texts_asked_for_are_never_numbers_dates_or_missing():
     assert spelled.column("body").to_pylist() == ["12", None, ""]
     model = en.fit(data, "markov", budget="2 steps", seed=0)
     assert model.log_prob({"body": ["12"]}) == model.log_prob(["12"]) != model.log_prob([""])
+
+
+def test_a_run_on_texts_goes_on_from_its_folder(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(f'{{"body": "{text}"}}\n' for text in ["anna", "", "12", "NA"] * 10))
+    how = {"budget": "3 steps", "seed": 0, "out": tmp_path / "run"}
+    first = en.fit(en.read(path, kinds={"body": "text"}), "markov", **how)
+    (tmp_path / "run" / "model.ens").unlink()
+    assert np.array_equal(en.resume(tmp_path / "run").log_prob(["", "NA"]), first.log_prob(["", "NA"]))
+    assert en.fit(path, "markov", start=first, budget="1 steps").log_prob([""])[0] > -5  # read as the model knows it
+
+
+def test_a_file_of_lines_called_text_is_text_again(tmp_path):
+    names = [f"{a}{b}{c}" for a in "abc" for b in "eio" for c in "rst"]
+    path = en.read(names).save(tmp_path / "a.jsonl")
+    assert en.read(path).schema["text"].kind.name == "text"
+    renamed = pa.table({"word": names})
+    assert en.read(renamed).schema["word"].kind.name == "identifier"
+    assert en.read({"text": list(range(50, 90))}).schema["text"].kind.name != "text"
+
+
+def test_without_its_package_a_model_says_what_to_install(tmp_path, monkeypatch):
+    en.fit(texts_of(["the cat", "a dog"] * 9, "text:bpe:300"), "markov", budget="1 steps").save(tmp_path / "m.ens")
+    monkeypatch.setitem(sys.modules, "tokenizers", None)
+    with pytest.raises(CapabilityError, match=r"ensample\[text\]"):
+        en.load(tmp_path / "m.ens")
 
 
 def test_many_characters_make_bytes_the_default():

@@ -57,7 +57,7 @@ def read(source: str, args: argparse.Namespace, console: Console, model: Model |
     """
     import ensample
     from ensample.data.readers import read as read_records
-    from ensample.data.texts import TEXT
+    from ensample.kinds.text import texts_in
 
     wishes: dict[str, Any] = {"missing": names(args.missing), "encoding": args.encoding, "delimiter": args.delimiter}
     wishes |= {"size": _size(args.size), "fit": args.fit, "mode": args.mode, "records": args.records}
@@ -65,8 +65,7 @@ def read(source: str, args: argparse.Namespace, console: Console, model: Model |
     if hasattr(args, "kind"):
         data = ensample.read(source, kinds=pairs(args.kind, "--kind", "zip=category") or None, **wishes)
     else:
-        texts = [] if model is None else [field.name for field in model.schema if field.kind.name == TEXT]
-        data = read_records(source, texts=texts, **wishes)
+        data = read_records(source, texts=() if model is None else texts_in(model.schema), **wishes)
     for note in data.notes:
         console.note(f"{source}: {note}")
     return data

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from ensample.data.pictures.column import is_pictures, pixels_of
-from ensample.errors import CapabilityError
+from ensample.errors import MissingPackage
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,12 +48,12 @@ def optional(module: str, extra: str) -> Any:
     """Import a module of an optional extra.
 
     Raises:
-        CapabilityError: it is not installed; the message names the extra.
+        MissingPackage: it is not installed; the message names the extra.
     """
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise CapabilityError(
+        raise MissingPackage(
             f"This needs the package {module.partition('.')[0].replace('_', '-')}.",
             module,
             str(error),

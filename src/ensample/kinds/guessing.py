@@ -74,8 +74,12 @@ def guess(dataset: Dataset, kinds: Mapping[str, str] | None = None) -> Schema:
 
 
 def _prose(fitted: Mapping[str, Kind]) -> str | None:
-    """The one column of words, all different, of a table in which nothing else can be learned: it is text then."""
-    prose = [name for name, kind in fitted.items() if isinstance(kind, Identifier) and kind.prose]
+    """The one column of words, all different, of a table in which nothing else can be learned: it is text then.
+
+    So is one of other names, all different, that is called "text".
+    """
+    found = {name: kind for name, kind in fitted.items() if isinstance(kind, Identifier)}
+    prose = [name for name, kind in found.items() if kind.prose or (name == Text.name and can_be(kind.type))]
     others = [name for name, kind in fitted.items() if name not in prose and not _nothing(name, kind)]
     return prose[0] if len(prose) == 1 and not others else None
 

@@ -10,6 +10,8 @@ from typing import ClassVar, Self, overload
 import numpy as np
 import pyarrow as pa
 
+from ensample.data.schema import Schema
+from ensample.data.texts import unicode_of
 from ensample.errors import InputError
 from ensample.events import MISSING_LENGTH, Discrete, Mixed, Ragged, Span
 from ensample.kinds.arrow import is_missing, is_text, plain, type_from_text, typed, value_type
@@ -68,7 +70,7 @@ class Text:
 
     @classmethod
     def recognise(cls, profile: Profile) -> float:
-        """Never by its values alone; see `guessing.prose`."""
+        """Never by its values alone: whether words are text depends on what else is there, see `guessing.guess`."""
         return 0.0
 
     @classmethod
@@ -171,10 +173,14 @@ class Text:
     def tokens_of(self, texts: list[str]) -> list[np.ndarray]: ...
 
     def tokens_of(self, texts: str | list[str]) -> np.ndarray | list[np.ndarray]:
-        """Classes of a text, int64 [tokens], or a list of them for several texts."""
+        """Classes of a text, int64 [tokens], or a list of them for several texts.
+
+        Raises:
+            InputError: a text holds half of a surrogate pair, which is no character.
+        """
         if isinstance(texts, str):
             return self.tokens_of([texts])[0]
-        column = pa.array(texts, pa.string())
+        column = unicode_of(texts, self.name)
         return np.split(self.encode(column, self.name)[:, 0], self.lengths(column).cumsum()[:-1]) if texts else []
 
     @overload
@@ -215,6 +221,11 @@ class Text:
 def can_be(dtype: pa.DataType) -> bool:
     """Whether a column of this type holds texts."""
     return is_text(value_type(dtype))
+
+
+def texts_in(schema: Schema) -> tuple[str, ...]:
+    """Names of the fields that are texts."""
+    return tuple(field.name for field in schema if isinstance(field.kind, Text))
 
 
 def _longest(tokens: Tokenizer, corpus: TextProfile) -> int:

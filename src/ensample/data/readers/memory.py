@@ -19,7 +19,7 @@ from ensample.data.pictures.arrays import pictures_of, tensor_of
 from ensample.data.readers.arrays import table_of_array, table_of_arrays
 from ensample.data.readers.feed import Feed
 from ensample.data.texts import COLUMN as TEXT_COLUMN
-from ensample.data.texts import TEXT
+from ensample.data.texts import TEXT, unicode_of
 from ensample.errors import InputError
 
 _NESTED = (list, tuple, set, frozenset, Mapping, np.ndarray)
@@ -107,22 +107,8 @@ def _frame_types(table: pa.Table) -> dict[bytes, bytes]:
 
 def _texts(source: Sequence[str]) -> Feed:
     label = "list of texts"
-    table = pa.table([_unicode(source, label)], schema=pa.schema([TEXT_COLUMN]))
+    table = pa.table([unicode_of(source, label)], schema=pa.schema([TEXT_COLUMN]))
     return replace(of_table(table, label), texts=(TEXT,))
-
-
-def _unicode(texts: Sequence[str | None], place: str) -> pa.Array:
-    """Texts as a column. Raises InputError if one holds half of a surrogate pair, which is no character."""
-    try:
-        return pa.array(texts, pa.string())
-    except UnicodeEncodeError as error:
-        row = next(j for j, text in enumerate(texts) if text is error.object or text == error.object)
-        raise InputError(
-            "A text holds Unicode characters.",
-            f"{place}, record {row + 1:,}",
-            f"half of a surrogate pair, {error.object[error.start]!r}, at place {error.start:,}",
-            'repair it: text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")',
-        ) from error
 
 
 def are_texts(source: Any) -> bool:
@@ -192,7 +178,7 @@ def _objects(values: list[Any], name: str, label: str) -> tuple[pa.Array, list[s
         return pa.array([None if value is None else float(value) for value in values], pa.float64()), []
     kept = [None if _is_gone(value) else value for value in values]
     kinds = sorted({type(value).__name__ for value in kept if value is not None})
-    texts = _unicode([None if value is None else str(value) for value in kept], f"{label}, column {name!r}")
+    texts = unicode_of([None if value is None else str(value) for value in kept], f"{label}, column {name!r}")
     return texts, [f"column {name!r} mixes {', '.join(kinds)}: read as text"] if len(kinds) > 1 else []
 
 
