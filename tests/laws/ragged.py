@@ -110,12 +110,16 @@ class RaggedCase:
 
     `close`: most nats a record that the learned model may lie from the true one (mean of log truth - log model over
     fresh records). `knobs`: another value of each constructor argument, with the options under which it must matter.
+    `holes`: whether steps that are unset inside a record are integrated out, or refused.
     """
 
     name: str
     toy: str
     options: dict[str, Any] = field(default_factory=dict)
     close: float = 0.03
+    budget: str = "60s"
+    knob_budget: str = "60s"
+    holes: bool = True
     knobs: dict[str, Any] = field(default_factory=dict)
     knob_options: dict[str, Any] = field(default_factory=dict)
 
@@ -130,9 +134,11 @@ class RaggedCase:
     def family(self, **changed: Any) -> Any:
         return TABLE[self.name](**{**self.options, **changed})
 
-    def fit(self, records: Sequences, seed: int = 0, **changed: Any) -> Any:
-        return learn(self.family(**changed), records, seed, Run(Clock(Budget.parse("60s"))))
+    def fit(self, records: Sequences, seed: int = 0, budget: str = "", **changed: Any) -> Any:
+        return learn(self.family(**changed), records, seed, Run(Clock(Budget.parse(budget or self.budget))))
 
+
+SMALL = {"width": 16, "layers": 1, "learning_rate": 2e-2, "batch_size": 512}
 
 CASES = [
     RaggedCase("markov", "letters", {"states": 2}),
@@ -160,12 +166,37 @@ CASES = [
         knob_options={"highest": {"order": None}},
     ),
     RaggedCase("ngram", "letters", {"least": 3}),
+    RaggedCase(
+        "sequence-autoregressive",
+        "letters",
+        SMALL,
+        budget="150 steps",
+        knob_budget="6 steps",
+        holes=False,
+        knobs={
+            "network": "gru",
+            "context": 4,
+            "width": 8,
+            "layers": 2,
+            "attention_heads": 2,
+            "mlp": "swiglu",
+            "tied": True,
+            "dropout": 0.3,
+            "label_smoothing": 0.2,
+            "longest": 5,
+            "batch_size": 64,
+        },
+    ),
+    *(
+        RaggedCase("sequence-autoregressive", "letters", SMALL | {"network": name}, budget="150 steps", holes=False)
+        for name in ("lstm", "gru", "wavenet")
+    ),
 ]
 
 
 def chance_of_length(distribution: Any, event: Ragged, most: int) -> np.ndarray:
     """P(length) of lengths 0 to `most`: from a law of lengths where there is one, else by adding up all records."""
-    if hasattr(distribution, "parameters"):
+    if hasattr(distribution, "lengthened"):
         return distribution.parameters.lengths.log_prob(torch.arange(most + 1)).exp().numpy()
     records = (every_sequence(event, n) for n in range(most + 1))
     return np.array([float(distribution.log_prob(batch).exp().sum()) for batch in records])

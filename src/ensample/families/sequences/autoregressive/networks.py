@@ -44,16 +44,17 @@ def _wavenet(options: SequenceAutoregressive, size: Size, context: int) -> Seque
 
 @dataclass(frozen=True)
 class Network:
-    """How a network is made, and its row in the table of sizes."""
+    """How a network is made, its row in the table of sizes, and what multiplies its learning rate."""
 
     make: Callable[[SequenceAutoregressive, Size, int], SequenceTrunk]
     sort: str
+    rate: float = 1.0
 
 
 NETWORKS: dict[str, Network] = {
     "transformer": Network(_transformer, "transformer"),
-    "lstm": Network(_lstm, "recurrent"),
-    "gru": Network(_gru, "recurrent"),
-    "wavenet": Network(_wavenet, "wavenet"),
+    "lstm": Network(_lstm, "recurrent", 2.0),
+    "gru": Network(_gru, "recurrent", 2.0),
+    "wavenet": Network(_wavenet, "wavenet", 2.0),
 }
 """Networks by name."""
