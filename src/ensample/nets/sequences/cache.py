@@ -31,7 +31,10 @@ KEPT = 64
 
 @dataclass(frozen=True)
 class Layer:
-    """Weights of a block, none of them copied; `gain` multiplies queries, `scale` is the root of the width."""
+    """Weights of a block; `gain` multiplies queries, `scale` is the root of the width.
+
+    Both halves of queries and keys take turns in `qkv`: that makes complex numbers of them, which one product turns.
+    """
 
     heads: int
     gated: bool
@@ -51,19 +54,21 @@ class Layer:
         mixes = (block.mix_attention.detach(), block.mix_mlp.detach())
         matrices = (block.mix.weight.detach().t(), block.up.weight.detach(), block.down.weight.detach().t())
         scale = math.sqrt(len(block.mix_mlp))
-        return cls(block.heads, block.gated, *mixes, block.qkv.detach().flatten(0, 1), gain, *matrices, scale)
+        q, k, v = block.qkv.detach()
+        turns = (w.view(block.heads, 2, -1, w.shape[1]).transpose(1, 2).reshape(w.shape) for w in (q, k))
+        return cls(block.heads, block.gated, *mixes, torch.cat([*turns, v]), gain, *matrices, scale)
 
-    def told(self, n: Tensor, before: Tensor, turn: tuple[Tensor, Tensor]) -> Tensor:
+    def told(self, n: Tensor, before: Tensor, turn: Tensor) -> Tensor:
         """Queries, keys and values [.., 3, heads, width of a head] of norms [.., width], with those of tokens before.
 
-        Queries and keys are of unit length and turned; `turn` are the cosines and sines of `Cache.turn`.
+        Queries and keys are of unit length and turned: `turn` are those of `Cache.turn`.
         """
         parts = F.linear(torch.lerp(n, before, self.mix_attention), self.qkv)
         parts = parts.view(*n.shape[:-1], 3, self.heads, -1)
         both = parts[..., :2, :, :]
-        two = (*both.shape[:-1], 2, both.shape[-1] // 2)
-        halves = (both / torch.linalg.vector_norm(both, dim=-1, keepdim=True)).view(two)
-        torch.addcmul(halves * turn[0], halves.flip(-2), turn[1], out=both.view(two))
+        shape = (*both.shape[:-1], -1, 2)
+        unit = torch.view_as_complex((both / torch.linalg.vector_norm(both, dim=-1, keepdim=True)).view(shape))
+        torch.mul(unit, turn, out=torch.view_as_complex(both.view(shape)))
         return parts
 
     def after(self, x: Tensor, n: Tensor, before: Tensor) -> Tensor:
@@ -80,11 +85,12 @@ class Layer:
 class Kept:
     """What one layer keeps.
 
-    `pairs` are keys and values [context, 2, rows, heads, width of a head]; `before` and `middle` the norms of the last
-    tokens at each half of the block, the newest last, [rows, width] each.
+    `keys` and `values` are [context, rows, heads, width of a head]; `before` and `middle` the norms of the last tokens
+    at each half of the block, the newest last, [rows, width] each.
     """
 
-    pairs: Tensor
+    keys: Tensor
+    values: Tensor
     before: list[Tensor]
     middle: list[Tensor]
 
@@ -95,17 +101,19 @@ class Kept:
             if len(mine) > 2 * KEPT:
                 del mine[:-KEPT]
 
-    def take(self, rows: Tensor, longest: int) -> Kept:
+    def take(self, rows: Tensor, longest: int, even: bool) -> Kept:
         """Copies of these rows, of which so many places are in use."""
-        pairs = self.pairs.new_zeros(*self.pairs.shape[:2], len(rows), *self.pairs.shape[3:])
-        pairs[:longest] = self.pairs[:longest, :, rows]
-        return Kept(pairs, [self.before[-1][rows]], [self.middle[-1][rows]])
+        keys, values = (_room(len(p), len(rows), *p.shape[2:], even=even) for p in (self.keys, self.values))
+        keys[:longest], values[:longest] = self.keys[:longest, rows], self.values[:longest, rows]
+        return Kept(keys, values, [self.before[-1][rows]], [self.middle[-1][rows]])
 
-    def put(self, rows: Tensor, other: Kept) -> None:
-        """Copies into these rows."""
-        self.pairs[:, :, rows] = other.pairs
-        for mine, new in ((self.before, other.before), (self.middle, other.middle)):
-            mine[:] = [mine[-1].index_put((rows,), new[-1])]
+    def put(self, rows: Tensor, other: Kept, longest: int) -> None:
+        """Copies of another, of which so many places are in use, into these rows."""
+        for mine, new in ((self.keys, other.keys), (self.values, other.values)):
+            mine[:longest, rows] = new[:longest]
+            mine[longest:, rows] = 0.0
+        for before, last in ((self.before, other.before), (self.middle, other.middle)):
+            before[:] = [before[-1].index_put((rows,), last[-1])]
 
 
 class Cache(Memory):
@@ -114,31 +122,40 @@ class Cache(Memory):
     Arguments:
         layers: of the network.
         waves: cosines and sines of all places [2, context, half of a head].
-        rows: how many; nothing is read yet.
+        parts: what each layer keeps, if something was read.
+        used: tokens of each row, int64 [rows].
     """
 
-    def __init__(self, layers: Sequence[Layer], waves: Tensor, rows: int) -> None:
-        cos, sin = waves[:, :, None, None, None]
-        self.layers, self.waves = layers, waves
-        self.turn = cos, torch.cat([-sin, sin], 3)  # [context, 1, 1, 1 or 2, half]
-        context, half = waves.shape[1:]
-        nothing = torch.zeros(rows, len(layers[0].mix_mlp))
-        self.parts = [
-            Kept(torch.zeros(context, 2, rows, layer.heads, 2 * half), [nothing], [nothing]) for layer in layers
-        ]
-        self.used, self.level = torch.zeros(rows, dtype=torch.int64), 0
-        self.even = True  # all rows are equally long, `level`; otherwise that is the longest
+    def __init__(self, layers: Sequence[Layer], waves: Tensor, parts: list[Kept], used: Tensor) -> None:
+        self.layers, self.waves, self.parts, self.used = layers, waves, parts, used
+        self.turn = torch.complex(waves[0], waves[1])[:, None, None]
         self.room = torch.empty(0)
-
-    def read(self, x: Tensor, lengths: Tensor) -> Tensor:
-        """Outputs [rows, tokens, width] of the first tokens of each row, of which those of its length are kept."""
-        last = (torch.arange(len(x)), lengths - 1)
-        for layer, kept in zip(self.layers, self.parts, strict=True):
-            x, before, middle = self._more(layer, kept, x)
-            kept.before, kept.middle = [before[last]], [middle[last]]
-        self.used = lengths.clone()
         self._measure()
-        return x
+
+    @classmethod
+    def read(cls, layers: Sequence[Layer], waves: Tensor, x: Tensor, lengths: Tensor) -> tuple[Tensor, Self]:
+        """Outputs [rows, width] behind the last token of rows of these lengths, and what is kept of them.
+
+        Arguments:
+            layers: of the network.
+            waves: as of the class.
+            x: tokens [rows, tokens, width]; those behind the length of a row are not looked at.
+            lengths: int64 [rows].
+        """
+        rows, even, shape = len(x), bool((lengths == x.shape[1]).all()), (layers[0].heads, 2 * waves.shape[2])
+        made = cls(layers, waves, [], lengths.new_zeros(rows))
+        last, nothing = (torch.arange(rows), lengths - 1), torch.zeros(rows, x.shape[2])
+        for layer in layers:
+            keys, values = (_room(waves.shape[1], rows, *shape, even=even) for _ in range(2))
+            made.parts.append(kept := Kept(keys, values, [nothing], [nothing]))
+            if layer is layers[-1]:
+                x = made._last(layer, kept, x, lengths)
+                break
+            x, before, middle = made._more(layer, kept, x)
+            kept.before, kept.middle = [before[last]], [middle[last]]
+        made.used = lengths.clone()
+        made._measure()
+        return x, made
 
     def extend(self, x: Tensor) -> Tensor:
         """Outputs of several more tokens of every row, [rows, tokens, width] both; rows must be equally long."""
@@ -159,21 +176,17 @@ class Cache(Memory):
 
     def step(self, x: Tensor) -> Tensor:
         """See `Memory`."""
-        at: int | tuple[Tensor, slice, Tensor] = self.level
-        hidden, place = None, self.level
-        turn = self.turn[0][place], self.turn[1][place]
+        at: int | tuple[Tensor, Tensor] = self.level
+        hidden, turn = None, self.turn[self.level]
         if not self.even:
             hidden = torch.arange(self.level + 1)[:, None, None] > self.used[:, None]
-            at, turn = (
-                (self.used, slice(None), torch.arange(len(x))),
-                (self.turn[0][self.used], self.turn[1][self.used]),
-            )
+            at, turn = (self.used, torch.arange(len(x))), self.turn[self.used]
         for layer, kept in zip(self.layers, self.parts, strict=True):
             n = _unit(x)
-            parts = layer.told(n, kept.before[-1], turn)
-            pairs = parts[:, 1:]
-            kept.pairs[at] = pairs.transpose(0, 1) if self.even else pairs
-            out = self._attended(parts[:, 0] * layer.gain, kept.pairs[: self.level + 1], hidden)
+            q, k, v = layer.told(n, kept.before[-1], turn).unbind(1)
+            kept.keys[at], kept.values[at] = k, v
+            places = self.level + 1
+            out = self._attended(q * layer.gain, kept.keys[:places], kept.values[:places], hidden)
             x = torch.addmm(x, out, layer.mix, alpha=layer.scale)
             middle = _unit(x)
             x = layer.after(x, middle, kept.middle[-1])
@@ -184,38 +197,34 @@ class Cache(Memory):
 
     def take(self, rows: Tensor) -> Self:
         """See `Memory`."""
-        taken = type(self)(self.layers, self.waves, 0)
-        taken.parts = [kept.take(rows, self.level) for kept in self.parts]
-        taken.used = self.used[rows]
-        taken._measure()
-        return taken
+        parts = [kept.take(rows, self.level, self.even) for kept in self.parts]
+        return type(self)(self.layers, self.waves, parts, self.used[rows])
 
     def put(self, rows: Tensor, other: Self) -> None:
         """See `Memory`."""
         for mine, new in zip(self.parts, other.parts, strict=True):
-            mine.put(rows, new)
+            mine.put(rows, new, other.level)
         self.used[rows] = other.used
         self._measure()
 
     def _measure(self) -> None:
         self.level = int(self.used.max()) if len(self.used) else 0
-        self.even = bool((self.used == self.level).all())
+        self.even = bool((self.used == self.level).all())  # otherwise `level` is the longest
 
-    def _attended(self, q: Tensor, pairs: Tensor, hidden: Tensor | None) -> Tensor:
-        """One query for each row [rows, heads, width of a head] over all of `pairs`: [rows, width].
+    def _attended(self, q: Tensor, keys: Tensor, values: Tensor, hidden: Tensor | None) -> Tensor:
+        """One query for each row [rows, heads, width of a head] over all places: [rows, width].
 
         `hidden` [places, rows, 1] marks places that a row does not have.
         """
-        places, _, rows, heads, size = pairs.shape
-        keys, values = pairs.unbind(1)
+        places, rows, heads, size = keys.shape
         if rows <= ALONE:
             keys, values = (part.view(places, rows * heads, size).transpose(0, 1) for part in (keys, values))
-            scores = torch.bmm(q.reshape(rows * heads, 1, size), keys.transpose(1, 2))
+            scores = torch.bmm(q.view(rows * heads, 1, size), keys.transpose(1, 2))
             if hidden is not None:
                 scores.view(rows, heads, places).masked_fill_(hidden.permute(1, 2, 0), -torch.inf)
             return torch.bmm(scores.softmax(2), values).view(rows, heads * size)
         if len(self.room) < places:  # fresh memory for each product would cost more than the product
-            self.room = q.new_empty(min(2 * places, len(self.waves[0])), rows, heads, size)
+            self.room = q.new_empty(min(2 * places, len(self.turn)), rows, heads, size)
         product = self.room[:places]
         scores = torch.mul(keys, q, out=product).sum(3)
         if hidden is not None:
@@ -225,28 +234,63 @@ class Cache(Memory):
 
     def _more(self, layer: Layer, kept: Kept, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """One layer for tokens behind `level`, [rows, tokens, width]: outputs, and the norms of both halves."""
-        tokens, width = x.shape[1:]
-        here, n = slice(self.level, self.level + tokens), _unit(x)
-        turn = self.turn[0][here], self.turn[1][here]
-        parts = layer.told(n, torch.cat([kept.before[-1][:, None], n[:, :-1]], 1), turn)
-        kept.pairs[here] = parts[:, :, 1:].permute(1, 2, 0, 3, 4)
-        q = (parts[:, :, 0] * layer.gain).transpose(1, 2)
+        n, (q, k, v) = self._told(layer, kept, x)
         if self.level:
-            keys, values = kept.pairs[: here.stop].permute(1, 2, 3, 0, 4)
-            seen = torch.ones(tokens, here.stop, dtype=torch.bool).tril_(self.level)
-            out = F.scaled_dot_product_attention(q, keys, values, attn_mask=seen, scale=1.0)
+            places = self.level + x.shape[1]
+            k, v = (part[:places].permute(1, 2, 0, 3) for part in (kept.keys, kept.values))
+            seen = torch.ones(x.shape[1], places, dtype=torch.bool).tril_(self.level)
+            out = F.scaled_dot_product_attention(q, k, v, attn_mask=seen, scale=1.0)
         else:
-            keys, values = parts[:, :, 1:].permute(2, 0, 3, 1, 4)
-            out = F.scaled_dot_product_attention(q, keys, values, is_causal=True, scale=1.0)
-        out = out.transpose(1, 2).reshape(-1, width)
-        middle = torch.addmm(x.reshape(-1, width), out, layer.mix, alpha=layer.scale)
+            out = F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=1.0)
+        middle = _mixed(layer, x, out)
         n_middle = _unit(middle).view(x.shape)
-        shifted = torch.cat([kept.middle[-1][:, None], n_middle[:, :-1]], 1)
-        x = layer.after(middle, n_middle.view(-1, width), shifted.view(-1, width))
-        return x.view(n.shape), n, n_middle
+        shifted = _shifted(kept.middle[-1], n_middle)
+        whole = layer.after(middle, n_middle.view(middle.shape), shifted.view(middle.shape))
+        return whole.view(x.shape), n, n_middle
+
+    def _last(self, layer: Layer, kept: Kept, x: Tensor, lengths: Tensor) -> Tensor:
+        """The last layer for all first tokens: outputs behind the last of each row, which needs little of the others.
+
+        The token before the last is needed as well: the small network sees its norm.
+        """
+        n, (q, k, v) = self._told(layer, kept, x)
+        rows, at = torch.arange(len(x))[:, None], torch.stack([lengths - 2, lengths - 1], 1).clamp(min=0)
+        seen = (torch.arange(x.shape[1]) <= at[:, :, None])[:, None]
+        out = F.scaled_dot_product_attention(
+            q.transpose(1, 2)[rows, at].transpose(1, 2), k, v, attn_mask=seen, scale=1.0
+        )
+        middle = _mixed(layer, x[rows, at], out).view(len(x), 2, -1)
+        n_middle = _unit(middle)
+        before = torch.where(lengths[:, None] > 1, n_middle[:, 0], 0.0)
+        kept.before, kept.middle = [n[rows[:, 0], at[:, 1]]], [n_middle[:, 1]]
+        return layer.after(middle[:, 1], n_middle[:, 1], before)
+
+    def _told(self, layer: Layer, kept: Kept, x: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Norms of tokens behind `level`; queries, keys and values [rows, heads, tokens, width of a head], kept."""
+        here, n = slice(self.level, self.level + x.shape[1]), _unit(x)
+        parts = layer.told(n, _shifted(kept.before[-1], n), self.turn[here])
+        q, k, v = parts.unbind(2)
+        kept.keys[here], kept.values[here] = k.transpose(0, 1), v.transpose(0, 1)
+        return n, ((q * layer.gain).transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2))
 
 
 def _unit(x: Tensor) -> Tensor:
     """Of unit length along the last axis."""
     length: Tensor = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
     return x / length
+
+
+def _shifted(first: Tensor, n: Tensor) -> Tensor:
+    """What stands before each of tokens [rows, tokens, width], of which `first` [rows, width] before the first."""
+    return torch.cat([first[:, None], n[:, :-1]], 1)
+
+
+def _mixed(layer: Layer, x: Tensor, out: Tensor) -> Tensor:
+    """Tokens [rows, tokens, width] with what attention [rows, heads, tokens, ..] found: [rows x tokens, width]."""
+    width = x.shape[2]
+    return torch.addmm(x.reshape(-1, width), out.transpose(1, 2).reshape(-1, width), layer.mix, alpha=layer.scale)
+
+
+def _room(context: int, rows: int, heads: int, size: int, *, even: bool) -> Tensor:
+    """For keys or values. Rows of unequal length look at places that they have not written, with a weight of 0."""
+    return (torch.empty if even else torch.zeros)(context, rows, heads, size)

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from ensample.nets.lstm import Gru, Lstm
-from ensample.nets.sequences.trunk import Memory, SequenceTrunk
+from ensample.nets.sequences.trunk import Memory, SequenceTrunk, behind
 
 
 class Recurrent(SequenceTrunk):
@@ -41,7 +41,7 @@ class Recurrent(SequenceTrunk):
         packed = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
         out, state = self.body.net(packed)
         states = state if isinstance(state, tuple) else (state,)
-        return pad_packed_sequence(out, batch_first=True, total_length=x.shape[1])[0], State(self, states)
+        return behind(pad_packed_sequence(out, batch_first=True)[0], lengths), State(self, states)
 
 
 class State(Memory):

@@ -65,7 +65,7 @@ class TokenNet(nn.Module):
             cond: given fields [rows, given].
         """
         out, memory = self.trunk.read(self.embedded(tokens, cond[:, None]), lengths)
-        return self.logits(out[torch.arange(len(out)), lengths - 1]), memory
+        return self.logits(out), memory
 
     @torch.no_grad()
     def step(self, tokens: Tensor, memory: Memory, cond: Tensor) -> Tensor:

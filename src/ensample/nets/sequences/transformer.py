@@ -58,8 +58,7 @@ class TextTransformer(SequenceTrunk):
 
     def read(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Memory]:
         """With room for keys and values of a whole context; no gradients."""
-        memory = Cache([Layer.of(block) for block in self._blocks()], self.turn, len(x))
-        return memory.read(x, lengths), memory
+        return Cache.read([Layer.of(block) for block in self._blocks()], self.turn, x, lengths)
 
     def _blocks(self) -> list[Block]:
         return [block for block in self.blocks if isinstance(block, Block)]

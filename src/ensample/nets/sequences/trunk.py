@@ -46,10 +46,15 @@ class SequenceTrunk(nn.Module):
 
     @abstractmethod
     def read(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Memory]:
-        """Outputs [rows, tokens, width] of sequences of these lengths, int64 [rows] from 1 on, and a memory of them.
+        """Outputs [rows, width] behind the last token of each row, and a memory; `lengths` [rows] are from 1 on.
 
         Tokens [rows, tokens, width] behind a row's length are not looked at.
         """
+
+
+def behind(out: Tensor, lengths: Tensor) -> Tensor:
+    """Outputs [rows, width] at the last token of each row of outputs [rows, tokens, width]."""
+    return out[torch.arange(len(out)), lengths - 1]
 
 
 def linear(inputs: int, outputs: int, scale: float = 1.0) -> nn.Linear:

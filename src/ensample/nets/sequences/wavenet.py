@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ensample.nets.sequences.trunk import Memory, SequenceTrunk, before, linear
+from ensample.nets.sequences.trunk import Memory, SequenceTrunk, before, behind, linear
 from ensample.nets.transformer import rms
 
 
@@ -57,7 +57,7 @@ class WaveNet(SequenceTrunk):
             queues.append(torch.where(place[:, :, None] >= 0, last, 0.0).transpose(0, 1).contiguous())
             x = layer(n, x, before(n, dilation, None))
             total = total + x
-        return total, Queues(self, queues)
+        return behind(total, lengths), Queues(self, queues)
 
     def _layers(self) -> list[Layer]:
         return [layer for layer in self.layers if isinstance(layer, Layer)]
