@@ -6,15 +6,17 @@ import re
 import numpy as np
 import pyarrow as pa
 import pytest
+from scipy import stats
 
 import ensample as en
 from ensample.data.dataset import Dataset
 from ensample.errors import InputError
 from ensample.judge.leaderboard import compare_on
 from ensample.judge.report import report
+from ensample.judge.texts.copies import exact_copies
 from ensample.judge.texts.doctor import check_made, check_texts
 from ensample.judge.texts.evaluate import judge_texts, loose_characters, real_texts
-from ensample.judge.texts.reference import Sizes, TextReference
+from ensample.judge.texts.reference import Side, Sizes, TextReference
 from ensample.judge.texts.view import curve, marked, usage
 from tests.judge.test_board import fit
 from tests.judge.texts import reference, sentences, table
@@ -87,6 +89,21 @@ def test_copies_are_found(judged):
     assert judged["ceiling"]["texts with copies"].value > 0.3
     sizes = [check.found.sizes[pair.made] for pair in check.closest]
     assert sizes == sorted(sizes, reverse=True) and sizes[0] == check.found.sizes.max()
+
+
+def test_short_texts_met_again_are_no_copies():
+    """Names of three letters, each once in the data: a fair model makes both sides alike, a thief only one."""
+    rng = np.random.default_rng(0)
+    names = ["".join(rng.choice(list("abcdefgh"), 3)) for _ in range(3_000)]
+    names = sorted(set(names), key=names.index)
+    train, test = Side(tuple(names[100:])), Side(tuple(names[:100]))
+    fair, luck = exact_copies(train, test, Side(tuple(rng.choice(names, 1_000))))
+    assert fair.value > 0.5 and luck > 0.01 and fair.low < fair.target
+    stolen, chance = exact_copies(train, test, Side(tuple(rng.choice(names[100:], 1_000))))
+    assert stolen.value == 1.0 and chance < 1e-6 and stolen.value > stolen.target
+    expected = stats.binomtest(970, 1_000, (len(names) - 100) / len(names), alternative="greater").pvalue
+    made = Side((*rng.choice(names[100:], 970), *rng.choice(names[:100], 30)))
+    assert exact_copies(train, test, made)[1] == pytest.approx(expected)
 
 
 def test_warnings_in_words(real, judged):

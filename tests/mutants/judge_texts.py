@@ -18,6 +18,7 @@ MUTANTS = [
     Mutant("judge/texts/likelihood.py", "(points >= 0x800)", "(points >= 0x8000)", FORMULAS),
     Mutant("judge/texts/twosample.py", "label[fold != k]", "label[fold != k][::-1]", FORMULAS),
     Mutant("judge/texts/copies.py", "2 * self.long.target + MORE", "2.0", WHOLE),
+    Mutant("judge/texts/copies.py", "ratio / (1.0 + ratio)", "0.5", WHOLE),
     Mutant("judge/texts/evaluate.py", "np.isin(codes(made.texts), known)", "np.isin(known, known)", WHOLE),
     Mutant("judge/texts/reference.py", "len(each) + 1 for each", "len(each) for each", WHOLE),
     Mutant("judge/texts/records.py", 'return f"{kind.name}:{kind.tokenizer}{size}"', "return kind.name", WHOLE),

@@ -5,16 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.stats import binom
 
-from ensample.judge.copies import CopyCheck, Pair, equal_share, nearer_share, wilson
+from ensample.judge.copies import CopyCheck, Pair, nearer_share, wilson
 from ensample.judge.measure import Measure, mean_draws, spread
 from ensample.judge.texts.reference import Side, TextReference
 from ensample.judge.texts.suffixes import Spans, Suffixes
 
 SPAN, LONG = "copied span", "texts with copies"
-LEAST = 12
-"""Characters of a span, at least, that is told as a copy."""
-
 MORE = 0.02
 """How much more made than held-out texts with copies are no copying yet."""
 
@@ -31,6 +29,7 @@ class TextCopies(CopyCheck):
     Arguments:
         span: that measure.
         long: share of made texts with a span of at least `told` characters.
+        by_luck: chance of so many exact copies by luck.
         judged: the made texts that were looked at.
         found: their longest spans in the training texts of `learned`, numbers of texts among these.
         learned: the training texts that were looked through.
@@ -40,6 +39,7 @@ class TextCopies(CopyCheck):
 
     span: Measure
     long: Measure
+    by_luck: float
     judged: Side
     found: Spans
     learned: Side
@@ -53,13 +53,20 @@ class TextCopies(CopyCheck):
         Short spans do not count: whoever learns from texts takes words and phrases over, and shares them rather with
         these texts than with others.
         """
-        more = self.exact.low > self.exact.target and self.exact.value - self.exact.target > 0.001
-        return more or self.long.low > 2 * self.long.target + MORE
+        return self.repeats or self.long.low > 2 * self.long.target + MORE
+
+    @property
+    def repeats(self) -> bool:
+        """Whether whole training texts are made again more often than held-out ones, beyond luck."""
+        return self.exact.value - self.exact.target > 0.001 and self.by_luck < 0.001
 
     def sentence(self, ceiling: CopyCheck | None, noun: str) -> str:
         """Whether the texts are copies, in words; beside them what training texts themselves show."""
-        plain = f" (plain copies: {ceiling.long.value:.1%})" if isinstance(ceiling, TextCopies) else ""
-        return f"{'It copies training texts' if self.copied else 'It did not copy'}: {self.long.words}{plain}."
+        told = self.exact if self.repeats else self.long
+        plain = ""
+        if isinstance(ceiling, TextCopies):
+            plain = f" (plain copies: {(ceiling.exact if self.repeats else ceiling.long).value:.1%})"
+        return f"{'It copies training texts' if self.copied else 'It did not copy'}: {told.words}{plain}."
 
 
 def text_copies(reference: TextReference, made: Side) -> TextCopies:
@@ -83,16 +90,17 @@ def text_copies(reference: TextReference, made: Side) -> TextCopies:
     witness = near_train.others.clip(min=0), (near_test.others - first).clip(min=0)
     share, luck = nearer_share(to_train, witness[0], to_test, witness[1], size, reference.seed, "text")
     found, usual = suffixes.spans(mine, np.arange(first)), suffixes.spans(real, np.arange(first))
-    told = max(int(np.quantile(usual.sizes, 0.95)) + 1, LEAST)
+    told = int(np.quantile(usual.sizes, 0.95)) + 1
     long = _long(found.sizes, usual.sizes, told)
     span = _span(found.sizes, usual.sizes, len(learned), reference.seed)
     excess = found.sizes - np.quantile(usual.sizes, 0.5)
     worst = np.argsort(-excess, kind="stable")[:CLOSEST]
     pairs = tuple(Pair(int(k), int(found.others[k]), float(to_train[k]), float(to_test[k])) for k in worst)
     covered = tuple(suffixes.covered(mine, np.arange(first), told))
-    train, test, own = (_numbers(side) for side in (reference.train, reference.test, made))
-    exact = equal_share(train, test, own, reference.seed, "text", "character")
-    return TextCopies(share, exact, luck, to_train, to_test, pairs, span, long, judged, found, learned, covered, told)
+    exact, by_luck = exact_copies(reference.train, reference.test, made)
+    return TextCopies(
+        share, exact, luck, to_train, to_test, pairs, span, long, by_luck, judged, found, learned, covered, told
+    )
 
 
 def _longest(*sides: Side) -> int:
@@ -121,6 +129,32 @@ def _long(sizes: np.ndarray, usual: np.ndarray, told: int) -> Measure:
         "held-out texts do"
     )
     return Measure(LONG, value, low, high, "lower", target, words, f"Wilson, {len(sizes):,} made texts")
+
+
+def exact_copies(train: Side, test: Side, made: Side) -> tuple[Measure, float]:
+    """Share of made texts that equal a training text, and the chance of so many by luck.
+
+    Short texts are met again by anybody who knows how such texts are made, and where the data hold each text once, no
+    held-out text ever equals a training one. But a model that knows the distribution only meets each held-out text as
+    often as each training text: of the equal ones, the share that equal training texts is binomial.
+
+    Returns:
+        The measure, whose target is what the texts equal to held-out ones lead to expect, one more being counted, and
+        the chance.
+    """
+    known, held, own = (_numbers(side) for side in (train, test, made))
+    hits, others = int(np.isin(own, known).sum()), int(np.isin(own, held).sum())
+    ratio = len(np.unique(known)) / len(np.unique(held))
+    share = hits / len(made)
+    target = max(float(np.isin(held, known).mean()), min((others + 1) * ratio / len(made), 1.0))
+    low, high = wilson(share, len(made))
+    words = (
+        f"{share:.2%} of made texts equal one of {len(train):,} training texts, {others / len(made):.2%} one of "
+        f"{len(test):,} held-out texts"
+    )
+    luck = float(binom.sf(hits - 1, hits + others, ratio / (1.0 + ratio))) if hits else 1.0
+    how = f"Wilson, {len(made):,} made texts"
+    return Measure("exact copies", share, low, high, "lower", target, words, how), luck
 
 
 def _numbers(side: Side) -> np.ndarray:
