@@ -50,6 +50,7 @@ def test_batches_have_the_size_asked_for(pair):
     for data in pair:
         sizes = [batch.num_rows for batch in data.batches(1_000, names=["sex"])]
         assert sizes == [1_000] * 8 + [141]
+        assert sum(batch.num_rows for batch in data.batches(None, names=["sex"])) == 8_141
 
 
 def test_split_take_head_and_select_agree(pair):

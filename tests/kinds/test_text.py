@@ -75,7 +75,6 @@ def test_large_tables_are_packed_and_the_same(monkeypatch, tmp_path):
     plain = codec(data).encode(data)
     monkeypatch.setattr(records, "IN_MEMORY", 0)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setattr("ensample.kinds.textcodec.TEXTS_AT_ONCE", 64)
     monkeypatch.setattr("ensample.kinds.tokens.base.BLOCK", 1000)
     packed = codec(data).encode(data)
     assert isinstance(packed.table, Packed)

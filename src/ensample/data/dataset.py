@@ -80,17 +80,19 @@ class Dataset:
         """How the source spells a missing value, by column; saving as CSV or TSV writes it again."""
         return {f.name: s for f in self._store.arrow if (s := marks.spelling(f, self.schema)) is not None}
 
-    def batches(self, rows: int = 65_536, names: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+    def batches(self, rows: int | None = 65_536, names: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
         """All records in order, `rows` at a time (the last batch may be shorter); `names` limits the columns.
+
+        With None they come as they lie or are read, without a copy: of long texts a fixed number may be too many.
 
         Raises:
             InputError: a name is unknown, or `rows` is not positive.
             FormatError: the source vanished or changed since it was opened.
         """
-        if rows < 1:
+        if rows is not None and rows < 1:
             raise InputError("A batch has at least one record.", "batches", f"rows={rows}", "ask for 1 or more")
         wanted = self.names if names is None else self._checked(names)
-        yield from rebatch(self._store.read(wanted), rows)
+        yield from self._store.read(wanted) if rows is None else rebatch(self._store.read(wanted), rows)
 
     def column(self, name: str) -> pa.ChunkedArray:
         """One column, in memory."""

@@ -124,16 +124,15 @@ def rebatch(batches: Iterator[pa.RecordBatch], rows: int) -> Iterator[pa.RecordB
     for batch in batches:
         while count + batch.num_rows >= rows:
             need = rows - count
-            yield _join([*waiting, batch.slice(0, need)])
+            yield from _join([*waiting, batch.slice(0, need)])
             batch, waiting, count = batch.slice(need), [], 0
         if batch.num_rows:
             waiting.append(batch)
             count += batch.num_rows
     if count:
-        yield _join(waiting)
+        yield from _join(waiting)
 
 
-def _join(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
-    if len(batches) == 1:
-        return batches[0]
-    return pa.Table.from_batches(batches).combine_chunks().to_batches()[0]
+def _join(batches: list[pa.RecordBatch]) -> list[pa.RecordBatch]:
+    """One batch of them all; several where a column of texts holds more than 2 GiB."""
+    return batches if len(batches) == 1 else pa.Table.from_batches(batches).combine_chunks().to_batches()

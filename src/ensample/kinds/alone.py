@@ -41,6 +41,7 @@ class AloneCodec(ABC, Generic[K]):
     """
 
     sort: ClassVar[type[Any]]
+    rows_at_once: ClassVar[int | None] = BATCH_ROWS
     event: Any
 
     def __init__(self, schema: Schema, model: tuple[str, ...], given: tuple[str, ...] = ()) -> None:
@@ -87,7 +88,7 @@ class AloneCodec(ABC, Generic[K]):
         self._check_there(dataset)
         own = [
             self.kind.log_volume(batch.column(self.field), self.field)
-            for batch in dataset.batches(BATCH_ROWS, [self.field])
+            for batch in dataset.batches(self.rows_at_once, [self.field])
         ]
         return np.asarray(self.beside.log_volume(dataset) + np.concatenate([np.zeros(0), *own]))
 

@@ -59,11 +59,12 @@ def guess(dataset: Dataset, kinds: Mapping[str, str] | None = None) -> Schema:
     told = {column.name: told for column in dataset.arrow_schema if (told := marks.kind(column)) in TABLE}
     told |= wished
     texts = [name for name, kind in told.items() if kind.partition(":")[0] == Text.name]
-    found = profiles(dataset.arrow_schema, dataset.batches(batch_rows(dataset.arrow_schema)), texts=texts)
+    rows = None if texts else batch_rows(dataset.arrow_schema)
+    found = profiles(dataset.arrow_schema, dataset.batches(rows), texts=texts)
     fitted = {name: fit_profile(told.get(name) or _label(name, found), profile) for name, profile in found.items()}
     if (prose := _prose(fitted)) is not None and prose not in told:
         alone = pa.schema([dataset.arrow_schema.field(prose)])
-        fitted[prose] = Text.fit(profiles(alone, dataset.batches(names=[prose]), texts=[prose])[prose])
+        fitted[prose] = Text.fit(profiles(alone, dataset.batches(None, [prose]), texts=[prose])[prose])
     missing = dataset.spellings
     listed = []
     for column in dataset.arrow_schema:

@@ -19,9 +19,6 @@ from ensample.kinds.text import Text, can_be
 if TYPE_CHECKING:
     from ensample.data.dataset import Dataset
 
-TEXTS_AT_ONCE = 4096
-"""Records that are taken from the data at a time; tokens are made of smaller blocks."""
-
 
 class TextCodec(AloneCodec[Text]):
     """Records of a schema whose one learned field holds texts, as padded classes and back; see `AloneCodec`.
@@ -31,6 +28,7 @@ class TextCodec(AloneCodec[Text]):
     """
 
     sort = Text
+    rows_at_once = None  # as they lie: texts are encoded in blocks of bytes, however many there are
     event: Ragged
 
     def encode(self, dataset: Dataset, holes: bool = False) -> Sequences:
@@ -45,7 +43,7 @@ class TextCodec(AloneCodec[Text]):
         given = self.beside.encode(dataset)
         table = Writer(self._most(dataset), 1)
         lengths = []
-        for batch in dataset.batches(TEXTS_AT_ONCE, [self.field]):
+        for batch in dataset.batches(self.rows_at_once, [self.field]):
             column = batch.column(self.field)
             each = np.zeros(len(column), np.int64)
             for tokens, rows, counts in self.kind.blocks(column):
@@ -65,7 +63,7 @@ class TextCodec(AloneCodec[Text]):
     def _most(self, dataset: Dataset) -> int:
         """How many tokens there may be: no more than bytes."""
         total = 0
-        for batch in dataset.batches(TEXTS_AT_ONCE, [self.field]):
+        for batch in dataset.batches(self.rows_at_once, [self.field]):
             total += pc.sum(pc.binary_length(plain(batch.column(self.field)))).as_py() or 0
         return total
 
