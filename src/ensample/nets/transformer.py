@@ -121,6 +121,10 @@ class RmsNorm(nn.Module):
 
 def rms(x: Tensor) -> Tensor:
     """`x / sqrt(mean(x^2))` over the last axis; its gradient is written by hand, which halves its time."""
+    if not torch.is_grad_enabled():  # token by token, the way through autograd takes longer than the sums
+        square = torch.linalg.vector_norm(x, dim=-1, keepdim=True).square_()
+        quick: Tensor = x * square.div_(x.shape[-1]).add_(1e-6).rsqrt_()
+        return quick
     out: Tensor = _Rms.apply(x)  # type: ignore[no-untyped-call]
     return out
 

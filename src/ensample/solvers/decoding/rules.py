@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -36,15 +37,21 @@ class Rules:
             written: steps since the prompt.
             constraint: if there is one.
         """
-        if self.banned:
-            logits = logits.index_fill(1, torch.tensor(self.banned), -math.inf)
-        if written < self.at_least:
-            logits = logits.index_fill(1, torch.tensor([logits.shape[1] - 1]), -math.inf)
+        if self.banned or written < self.at_least:
+            logits = logits + _out(self.banned, logits.shape[1], written < self.at_least)
         if constraint is not None:
             logits = logits.masked_fill(~constraint.allowed(), -math.inf)
         for processor in self.processors:
             logits = processor(logits, past)
         return logits
+
+
+@lru_cache(maxsize=16)
+def _out(banned: tuple[int, ...], columns: int, end: bool) -> Tensor:
+    """Minus infinity for these classes, and perhaps for the end, 0 for others [columns]."""
+    out = torch.zeros(columns)
+    out[[*banned, *([columns - 1] if end else [])]] = -math.inf
+    return out
 
 
 def check_way(logits: Tensor) -> None:
