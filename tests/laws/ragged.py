@@ -188,8 +188,8 @@ CASES = [
         },
     ),
     *(
-        RaggedCase("sequence-autoregressive", "letters", SMALL | {"network": name}, budget="150 steps", holes=False)
-        for name in ("lstm", "gru", "wavenet")
+        RaggedCase("sequence-autoregressive", "letters", SMALL | options, budget="150 steps", holes=False)
+        for options in ({"network": "lstm"}, {"network": "gru"}, {"network": "wavenet", "layers": 3})
     ),
 ]
 

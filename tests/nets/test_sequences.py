@@ -7,6 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from ensample.nets.attention import attend
+from ensample.nets.dropout import Dropout
 from ensample.nets.lstm import Gru, Lstm
 from ensample.nets.random import seeded
 from ensample.nets.sequences.blocks import placed, shifted_rms, squared_relu, turned, waves
@@ -125,7 +126,7 @@ def test_scores_start_equal_and_dropout_only_drops_in_training():
     assert not net(tokens_of(2, 6), torch.zeros(2, 0)).any()
     net = net_of("transformer")
     for block in net.trunk.blocks:
-        block.drop.p = 0.5
+        block.drop.share = 0.5
     tokens, cond = tokens_of(2, 6), torch.zeros(2, 0)
     assert torch.equal(net(tokens, cond), net(tokens, cond))
     with seeded(gen()):
@@ -195,3 +196,15 @@ def test_a_norm_and_its_shift_are_those_of_their_formula():
     n = rms(x)
     early = torch.cat([torch.zeros(2, 1, 6), n[:, :-1]], 1)
     assert torch.allclose(shifted_rms(x, mix, None), n + mix * (early - n), atol=1e-5)
+
+
+def test_dropout_leaves_out_its_share_and_keeps_the_mean():
+    drop, x = Dropout(0.3), torch.ones(401, 103, requires_grad=True)
+    with seeded(gen()):
+        out, other = drop(x), drop(x)
+    (slope,) = torch.autograd.grad(out.sum(), x)
+    gone = out == 0
+    assert abs(float(gone.double().mean()) - 0.3) < 0.01 and not torch.equal(out, other)
+    assert abs(float((gone[:, 1:] & gone[:, :-1]).double().mean()) - 0.09) < 0.01  # neighbours share a draw
+    assert torch.allclose(out[~gone], torch.tensor(1 / 0.7), atol=1e-4) and torch.equal(slope, out)
+    assert torch.equal(drop.eval()(x), x)

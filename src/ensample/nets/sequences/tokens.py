@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ensample.nets.sequences.cache import Cache
 from ensample.nets.sequences.trunk import Memory, SequenceTrunk
 from ensample.nets.transformer import rms
 
@@ -71,6 +72,11 @@ class TokenNet(nn.Module):
     def step(self, tokens: Tensor, memory: Memory, cond: Tensor) -> Tensor:
         """Logits [rows, classes + 1] behind one more token of every row, [rows]; no gradients."""
         return self.logits(memory.step(self.embedded(tokens, cond)))
+
+    @torch.no_grad()
+    def extend(self, tokens: Tensor, memory: Cache, cond: Tensor) -> Tensor:
+        """Logits [rows, n, classes + 1] behind each of n more tokens of every row, [rows, n]; no gradients."""
+        return self.logits(memory.extend(self.embedded(tokens, cond[:, None])))
 
     def embedded(self, tokens: Tensor, cond: Tensor) -> Tensor:
         """Vectors [.., width] of tokens [..], each of mean square 1."""

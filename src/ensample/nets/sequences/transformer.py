@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ensample.nets.attention import LARGEST, attend
+from ensample.nets.dropout import Dropout
 from ensample.nets.sequences.blocks import placed, product_type, shifted_rms, squared_relu, waves
 from ensample.nets.sequences.cache import Cache, Layer
 from ensample.nets.sequences.trunk import Memory, SequenceTrunk, linear
@@ -80,7 +81,7 @@ class Block(nn.Module):
         self.mix = linear(width, width, 0.0)
         inner = 4 * width if not gated else 2 * (4 * width // 3)  # as many weights, about
         self.up, self.down = linear(width, inner), linear(inner // (2 if gated else 1), width, 0.0)
-        self.drop = nn.Dropout(dropout)
+        self.drop = Dropout(dropout)
 
     def forward(self, x: Tensor, turn: Tensor, seen: Tensor | None, stays: Tensor | None) -> Tensor:
         """Tokens [rows, tokens, width] to the same shape; `seen` and `stays` are as of `attend` and `shifted_rms`."""

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ensample.nets.dropout import Dropout
 from ensample.nets.sequences.trunk import Memory, SequenceTrunk, before, behind, linear
 from ensample.nets.transformer import rms
 
@@ -74,7 +75,7 @@ class Layer(nn.Module):
         super().__init__()
         self.gates = linear(2 * width, 2 * width)
         self.mix = linear(width, width, 0.0)
-        self.drop = nn.Dropout(dropout)
+        self.drop = Dropout(dropout)
 
     def forward(self, n: Tensor, x: Tensor, early: Tensor) -> Tensor:
         """Tokens [.., width], their norms, and the norms of those that many places before."""

@@ -23,8 +23,8 @@ from ensample.nets.random import seeded
 from ensample.nets.sequences.sizes import Size, context_for, size_for
 from ensample.nets.sequences.tokens import TokenNet
 
-MOST_DRAWN = 4_096
-"""Most classes of a drawn record, if nothing else is said."""
+FEWEST_DRAWN, MOST_DRAWN = 64, 4_096
+"""Classes at which a drawn record is cut, if nothing else is said: between these, and four times the longest."""
 
 LOOKED_AT = 4_096
 """Held-out classes of one pass."""
@@ -59,8 +59,8 @@ class SequenceAutoregressive(Training):
         tied: classes are scored by the vectors that they are read as: fewer weights where there are many classes.
         dropout: share of hidden units left out in training.
         label_smoothing: share of the probability that a target gives to all classes alike, in training.
-        longest: most classes of a drawn record; what has no end by then is cut. Twice the longest record, at most
-            4,096, if left out.
+        longest: most classes of a drawn record; what has no end by then is cut, and only the beginning of a draw. Four
+            times the longest record, at least 64 and at most 4,096, if left out.
         batch_size: classes of a step: it takes as many windows as hold them.
 
     How it is trained: the options of `Training`; other networks than the transformer learn at twice the learning rate.
@@ -135,7 +135,7 @@ class SequenceAutoregressive(Training):
         size = Size(self.width or usual.width, self.layers or usual.layers)
         context = self.context or context_for(records.lengths)
         module = self._module(records.event, records.given, size, context, Generator().manual_seed(seed))
-        most = min(MOST_DRAWN, 2 * max(1, int(records.lengths.max())))
+        most = min(MOST_DRAWN, max(FEWEST_DRAWN, 4 * int(records.lengths.max())))
         module.longest.fill_(self.longest or most)
         if records.event.missing:
             module.missing.fill_((records.lengths == MISSING_LENGTH).mean())

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Self
+from collections.abc import Sequence
+from typing import Any, Self, cast
 
 import torch
 from torch import Tensor
@@ -10,6 +11,7 @@ from torch.nn import functional as F
 
 from ensample.events import Batch
 from ensample.families.sequences.autoregressive.sliding import Sliding
+from ensample.nets.sequences.cache import KEPT, Cache
 from ensample.nets.sequences.tokens import TokenNet
 from ensample.nets.sequences.trunk import Memory
 
@@ -54,7 +56,8 @@ class Written:
         place = (first[:, None] + torch.arange(sliding.context)).clamp(max=whole.shape[1] - 1)
         inputs = whole.gather(1, place)
         following, memory = net.read(inputs[:, : int(used.max()) if len(used) else 1], used, cond)
-        return cls(net, sliding, cond, inputs, used, memory, following)
+        sort = Rewinding if isinstance(memory, Cache) else cls
+        return cast(Self, sort(net, sliding, cond, inputs, used, memory, following))
 
     def logits(self) -> Tensor:
         """Logits of the next class of each row, float32 [rows, classes + 1]; the last is the end."""
@@ -97,3 +100,74 @@ class Written:
     def _room(self) -> int:
         """Steps until a window is full."""
         return self.sliding.context - int(self.used.max()) if len(self.used) else 2**62
+
+
+class Rewinding(Written):
+    """One whose network takes classes back, and reads several at once; see `Rewindable`.
+
+    Classes that the memory holds no more, or that came before a window slid, are taken back by reading the window anew
+    as it was.
+    """
+
+    memory: Cache
+
+    def __init__(self, *parts: Any) -> None:
+        super().__init__(*parts)
+        self.count, self.told = 0, [self.following]  # classes since it was made; what the last ones were followed by
+        self.slides: list[tuple[int, Tensor, Tensor]] = []  # when windows slid; inputs and how many there were before
+
+    def append(self, classes: Tensor) -> None:
+        """Go on by one class in every row, int64 [rows]."""
+        super().append(classes)
+        self._count([self.following])
+
+    @torch.no_grad()
+    def extend(self, classes: Tensor) -> Tensor:
+        """Go on by some classes in every row, int64 [rows, n]: the logits behind each [rows, n, classes + 1]."""
+        if classes.shape[1] > self.room or not self.memory.even:
+            found = []
+            for step in classes.unbind(1):
+                self.append(step)
+                found.append(self.following)
+            return torch.stack(found, 1)
+        self.recent += classes.unbind(1)
+        self.room -= classes.shape[1]
+        logits = self.net.extend(classes, self.memory, self.cond)
+        self.following = logits[:, -1]
+        self._count(logits.unbind(1))
+        return logits
+
+    @torch.no_grad()
+    def rewind(self, steps: int) -> None:
+        """Take the last classes of every row back."""
+        self._note()
+        self.count -= steps
+        slid = next((slide for slide in self.slides if slide[0] >= self.count), None)
+        if slid is None and steps < len(self.told):
+            self.memory.rewind(steps)
+            self.used -= steps
+            del self.told[len(self.told) - steps :]
+            self.following = self.told[-1]
+        else:
+            if slid is not None:
+                count, self.inputs, self.used = slid
+                steps = count - self.count
+                self.slides = [slide for slide in self.slides if slide[0] < self.count]
+            self.used = self.used - steps
+            self.following, memory = self.net.read(self.inputs[:, : int(self.used.max())], self.used, self.cond)
+            assert isinstance(memory, Cache)
+            self.memory, self.told = memory, [self.following]
+        self.room = self._room()
+
+    def _count(self, told: Sequence[Tensor]) -> None:
+        self.count += len(told)
+        self.told += told
+        if len(self.told) > 2 * KEPT:
+            del self.told[:-KEPT]
+
+    def _slide(self) -> None:
+        self._note()
+        self.slides = [slide for slide in self.slides if slide[0] > self.count - KEPT]
+        self.slides.append((self.count, self.inputs.clone(), self.used.clone()))
+        super()._slide()
+        self.told = self.told[-1:]
