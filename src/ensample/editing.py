@@ -20,10 +20,9 @@ from ensample.families.compose.flat import Flattened
 from ensample.infer.impute import fill
 from ensample.infer.restore import Flows, restore, vary
 from ensample.infer.style import stylised
-from ensample.infer.translate import translated
 from ensample.kinds.image import Image
 from ensample.kinds.imagecodec import ImageCodec
-from ensample.sampling import generator_of, given_changed, given_row, given_rows
+from ensample.sampling import generator_of, given_row, given_rows
 from ensample.solvers.measured import Blur, Downsample, Grey, Mask, Measurement
 
 if TYPE_CHECKING:
@@ -113,9 +112,9 @@ def edit(
         strength: for "vary": share of the way to noise, in (0, 1].
         travel: how often each step is taken; more fit what is new better to what is there, and cost as much more.
         steps: of the chain.
-        to: for "translate": the new value of the given field; of several, a dict of those that change.
-        where: one value for each given field; the columns of `data` if None. What pictures to translate are now: a
-            model that learned the translation itself need not be told.
+        to: for "translate": the value of the given field that they are to have, or a dict of it. What they are now
+            need not be said.
+        where: one value for each given field; the columns of `data` if None.
         seed: same seed, same pictures.
 
     Returns:
@@ -132,8 +131,7 @@ def edit(
             raise InputError("A number must be in its range.", f"edit, {name}", str(value), f"choose {low} or more")
     table = data if isinstance(data, Dataset) else read_records(data)
     pixels = _pictures(table)
-    blind = how == "translate" and isinstance(model.distribution, Translates)
-    cond = None if blind else given_rows(model, table) if where is None else given_row(model, dict(where))
+    cond = None if how == "translate" else given_rows(model, table) if where is None else given_row(model, dict(where))
     if cond is not None and where is not None:
         cond = cond.repeat(len(pixels))
     generator, number = generator_of(seed)
@@ -250,18 +248,22 @@ def _vary(wish: Wish, generator: Generator) -> Batch:
 
 
 def _translate(wish: Wish, generator: Generator) -> Batch:
-    wish.check_size(*wish.size, "Translating")
-    given = wish.model.codec.given
-    if wish.to is None or (len(given) != 1 and not isinstance(wish.to, Mapping)):
-        raise InputError(
-            "Translation changes a given field to a value.",
-            "edit, to",
-            f"{wish.to!r} of {', '.join(given) or 'no given field'}",
-            f"say to={{{given[0]!r}: ...}}" if given else "fit with given=",
+    own, given = wish.model.distribution, wish.model.codec.given
+    if not isinstance(own, Translates):
+        raise CapabilityError(
+            "Translation is learned as such.",
+            "edit",
+            wish.model.family.name,
+            'fit image-cycle, or use "vary" with a field',
         )
-    changes = dict(wish.to) if isinstance(wish.to, Mapping) else {given[0]: wish.to}
-    to = given_changed(wish.model, changes, wish.cond, len(wish.pixels))
-    return translated(wish.model.distribution, wish.batch(wish.pixels), to, generator, steps=wish.steps)
+    wish.check_size(*wish.size, "Translating")
+    if wish.to is None:
+        raise InputError(
+            "A translation has an end.", "edit, to", "nothing", f"say to= which {' and '.join(given)} to make"
+        )
+    to = given_row(wish.model, wish.to if isinstance(wish.to, Mapping) else dict.fromkeys(given, wish.to))
+    assert to is not None
+    return own.translate(wish.batch(wish.pixels), to.repeat(len(wish.pixels)))
 
 
 def _restored(wish: Wish, measurement: Measurement, generator: Generator) -> Batch:

@@ -101,42 +101,6 @@ def given_row(model: Model, conditions: Mapping[str, Any]) -> Batch | None:
     return row
 
 
-def given_changed(model: Model, changes: Mapping[str, Any], cond: Batch | None, rows: int) -> Batch:
-    """The given fields with some of them changed to one value each, a row for each of `cond`.
-
-    Arguments:
-        model: a fitted model.
-        changes: given fields and their new values.
-        cond: what is given now; not needed where all fields change.
-        rows: how many.
-
-    Raises:
-        InputError: a field that is not given, more than one value, or nothing for a field that stays.
-    """
-    strange = [name for name in changes if name not in model.codec.given]
-    if strange:
-        raise InputError(
-            "Only given fields can be changed.",
-            "to",
-            ", ".join(strange),
-            f"name {' or '.join(model.codec.given)}" if model.codec.given else "fit with given=",
-        )
-    part = TableCodec(model.schema, tuple(changes), ())
-    row, rest = split_limits(part.event, part.limits(dict(changes)))
-    if rest:
-        raise InputError("A field changes to one value.", "to", str(dict(changes)), "name one value")
-    if cond is None:
-        missing = [name for name in model.codec.given if name not in changes]
-        if missing:
-            raise _given_missing(missing)
-        return row.repeat(rows)
-    whole, cells, mask = _given_codec(model), cond.cells.clone(), cond.mask.clone()
-    for name in changes:
-        here, there = list(whole.columns_of(name)), list(part.columns_of(name))
-        cells[:, here], mask[:, here] = row.cells[:, there], row.mask[:, there]
-    return Batch(cells, mask)
-
-
 def generator_of(seed: int | None) -> tuple[torch.Generator, int]:
     """A generator and a number for the codec, from a seed or a fresh one."""
     number = secrets.randbits(48) if seed is None else int(seed)

@@ -77,8 +77,8 @@ def capabilities(distribution: type[Fitted], guarantees: Mapping[str, Guarantee]
         out["impute"] = "estimate"  # by `infer.proposal`
     if issubclass(distribution, ArrayDistribution) and "impute" in out:  # pictures have holes where one says so
         out["edit"] = out.pop("impute")
-    if issubclass(distribution, Translates) or (issubclass(distribution, ArrayDistribution) and _encodes(distribution)):
-        out["edit"] = "estimate"  # by `infer.translate`
+    if issubclass(distribution, Translates):
+        out["edit"] = "estimate"
     if issubclass(distribution, Intervals):
         out["log_prob_interval"] = "estimate"
     if _encodes(distribution):

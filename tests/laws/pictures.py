@@ -14,6 +14,7 @@ import torch
 from ensample.budget import Budget, Clock
 from ensample.events import Batch, Continuous, Discrete, Lattice, Mixed, Span
 from ensample.families import TABLE
+from ensample.families.abilities import Translates
 from ensample.kinds.images import Images
 from ensample.run import Run
 from ensample.train import learn
@@ -74,6 +75,15 @@ def labels(label: int, rows: int) -> Batch:
     return Batch(cells, torch.ones_like(cells, dtype=torch.bool))
 
 
+def drawn(own: Any, n: int, seed: int, cond: Batch | None = None) -> Batch:
+    """Samples; of what has none, but a map from sort to sort, translations of pictures that it has not seen."""
+    if not isinstance(own, Translates):
+        return own.sample(n, torch.Generator().manual_seed(seed), cond)
+    source = toy_pictures(n, seed=100 + seed, given=True).batch()
+    turned = Batch(1 - source.cond.cells, source.cond.mask)
+    return own.translate(source, turned if cond is None else cond)
+
+
 def batch_of(cells: torch.Tensor, cond: Batch | None = None) -> Batch:
     return Batch(cells, torch.ones_like(cells, dtype=torch.bool), cond)
 
@@ -87,7 +97,8 @@ class Case:
     the two halves in samples and in the truth. `total`: most that all probabilities together may exceed one, and, of an
     exact likelihood, fall short of it; None where scoring 65,536 pictures takes too long. `knobs`: another value of
     each constructor argument that is the family's own, with the options under which it must matter; `knob_budget` is
-    how long these fits take. `knobs_of_given` matter only with the label.
+    how long these fits take. `knobs_of_given` matter only with the label. `told`: there is always the label, since the
+    family cannot do without.
     """
 
     name: str
@@ -100,6 +111,7 @@ class Case:
     knob_options: dict[str, Any] = field(default_factory=dict)
     knob_budget: str = "3 steps"
     knobs_of_given: frozenset[str] = frozenset()
+    told: bool = False
 
     @property
     def id(self) -> str:

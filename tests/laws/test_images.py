@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from ensample.families import TABLE
-from ensample.families.abilities import Draws, Scores
-from ensample.families.base import GradientFamily
+from ensample.families.abilities import Draws, Scores, Translates
+from ensample.families.base import Distribution, GradientFamily
 from ensample.families.training import Training
 from ensample.infer.likelihood import cell_log_prob
 from ensample.kinds.images import Images
@@ -20,6 +20,7 @@ from tests.laws.pictures import (
     SHAPE,
     SIZE,
     batch_of,
+    drawn,
     every,
     fitted,
     gather,
@@ -40,6 +41,7 @@ def having(protocol: type) -> pytest.MarkDecorator:
 
 
 scored = having(Scores)
+sampled = having(Distribution)
 
 
 def halves(cells: torch.Tensor) -> torch.Tensor:
@@ -69,7 +71,7 @@ def test_law_3_probabilities_sum_to_one(case):
         assert total >= 1 - case.total
 
 
-@each
+@sampled
 def test_law_4_samples_are_pictures_that_follow_the_law(case):
     made = fitted(case.id).sample(2_000, generator(1))
     assert made.cells.shape == (2_000, *SHAPE) and made.mask.all()
@@ -79,7 +81,7 @@ def test_law_4_samples_are_pictures_that_follow_the_law(case):
     assert float((shares(made.cells) - truth).abs().sum() / 2) <= case.like + noise
 
 
-@each
+@sampled
 def test_law_4_samples_follow_the_label(case):
     own = fitted(case.id, given=True)
     for label in (0, 1):
@@ -121,7 +123,7 @@ def test_law_9_every_knob_changes_something(case):
         names -= {f.name for f in dataclasses.fields(Training)}
     assert names <= listed, f"knobs without a law: {names - listed}"
     for name, value in case.knobs.items():
-        records = toy_pictures(300, given=name in case.knobs_of_given)
+        records = toy_pictures(300, given=case.told or name in case.knobs_of_given)
         base = dict(case.knob_options.get(name, {}))
         changed = {**base, name: value}
         if told(case, base, records) != told(case, changed, records):
@@ -138,7 +140,7 @@ def behaviour(case: object, options: dict, records: Images) -> dict:
     own = case.fit(records, budget=case.knob_budget, **options)
     some = records.select(slice(0, 20)).batch()
     state = learned_state(own)
-    state["drawn"] = own.sample(20, generator(0), some.cond).cells.tolist()
+    state["drawn"] = drawn(own, 20, 0, some.cond).cells.tolist()
     if isinstance(own, Scores):
         state["scored"] = str(cell_log_prob(own, some).tolist())
     return state
@@ -151,17 +153,20 @@ def learned_state(own: object) -> dict:
 @each
 @pytest.mark.parametrize("awkward", ["all alike", "two pictures", "three channels"])
 def test_law_10_awkward_pictures_are_learned(case, awkward):
-    records = toy_pictures(40)
-    table, event = records.table.copy(), records.event
+    records = toy_pictures(40, given=case.told)
+    table, event, given = records.table.copy(), records.event, (records.given, records.given_table)
     if awkward == "all alike":
         table[:] = table[:1]
     elif awkward == "two pictures":
-        table = table[:2]
+        table, given = table[:2], (given[0], given[1] if given[1] is None else np.array([[0], [1]]))
     else:
         table = np.concatenate([table, table, 1 - table], 1)
         event = dataclasses.replace(toy_event(), shape=(3, SIZE, SIZE))
-    own = case.fit(Images(event, table), budget=case.knob_budget)
-    made = own.sample(5, generator(8))
+    own = case.fit(Images(event, table, *given), budget=case.knob_budget)
+    if isinstance(own, Translates):
+        made = own.translate(Images(event, table[[0] * 5]).batch(), labels(1, 5))
+    else:
+        made = own.sample(5, generator(8))
     assert made.cells.shape == (5, *event.shape)
     if isinstance(own, Scores):
         nats = cell_log_prob(own, made)
@@ -184,10 +189,10 @@ def test_law_10_gradients_reach_every_parameter(case):
 @each
 def test_law_11_seeds(case):
     before = torch.random.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
-    records = toy_pictures(200)
+    records = toy_pictures(200, given=case.told)
     once, again = (case.fit(records, seed=3, budget=case.knob_budget) for _ in range(2))
     assert learned_state(once) == learned_state(again)
-    one, two, three = (once.sample(50, generator(seed)).cells for seed in (1, 1, 2))
+    one, two, three = (drawn(once, 50, seed).cells for seed in (1, 1, 2))
     assert torch.equal(one, two) and not torch.equal(one, three)
     if isinstance(once, Scores):
         assert torch.equal(*(cell_log_prob(once, records.batch(slice(0, 8))) for _ in range(2)))
@@ -209,7 +214,7 @@ def test_law_12_restored_state_is_the_same_model(case):
     first = fitted(case.id, given=True)
     second = case.family().restore(first.event, first.given, first.arrays(), first.facts())
     cond = labels(1, 30)
-    assert torch.equal(first.sample(30, generator(9), cond).cells, second.sample(30, generator(9), cond).cells)
+    assert torch.equal(drawn(first, 30, 9, cond).cells, drawn(second, 30, 9, cond).cells)
     if isinstance(first, Scores):
         batch = batch_of(toy_pictures(30, seed=8).batch().cells, cond)
         assert torch.equal(cell_log_prob(first, batch), cell_log_prob(second, batch))

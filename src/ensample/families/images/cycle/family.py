@@ -50,6 +50,7 @@ class ImageCycle(Training):
     Arguments:
         cycle: weight of the way there and back.
         identity: weight of staying as it is.
+        anneal: steps in which both weights rise from 0, so that the first thing learned is what a sort looks like.
         penalty_weight: weight of the squared slope of the critic at real and at made pictures.
         width, depth, fold, sizes: of the translator, as of `nets.images.coders.ConvEncoder`; by the size of the
             pictures if None.
@@ -69,8 +70,9 @@ class ImageCycle(Training):
         torch.Size([20, 1, 8, 8])
     """
 
-    cycle: float = 1.0
+    cycle: float = 3.0
     identity: float = 0.0
+    anneal: int = 100
     penalty_weight: float = 0.0
     width: int | None = None
     depth: int | None = None
@@ -78,6 +80,8 @@ class ImageCycle(Training):
     sizes: int | None = None
     critic_width: int = 32
     learning_rate: float = 2e-3
+    schedule: Literal["linear", "cosine", "constant", "late"] = "late"
+    warm_up: int = 20
     momentum: float = 0.5
     batch_size: int = 16
     precision: Literal["float32", "bfloat16"] = "bfloat16"
@@ -87,7 +91,9 @@ class ImageCycle(Training):
     distribution: ClassVar[type[Fitted]] = TranslatedPictures
 
     def __post_init__(self) -> None:
-        at_least(self, cycle=0, identity=0, penalty_weight=0, width=1, depth=1, fold=1, sizes=1, critic_width=1)
+        at_least(
+            self, cycle=0, identity=0, anneal=0, penalty_weight=0, width=1, depth=1, fold=1, sizes=1, critic_width=1
+        )
         self.check()
 
     def refuses(self, event: Mixed, given: Mixed | None) -> str | None:

@@ -29,6 +29,8 @@ AT_ONCE = 64
 class TranslatedPictures(nn.Module, Fitted):
     """A map from pictures of any of its sorts to any other, and the critic that taught it."""
 
+    taken: Tensor
+
     event: Array  # type: ignore[assignment]  # a picture, not a row
 
     def __init__(
@@ -43,6 +45,7 @@ class TranslatedPictures(nn.Module, Fitted):
         self.event, self.given, self.options = event, given, options
         self.levels, (self.views, self.texture) = Levels(event), looks
         self.translator, self.critic = pair
+        self.register_buffer("taken", torch.zeros(()))
         self.objective = OBJECTIVES["least-squares"]
         self.sorts = pair[1].heads.out_channels
         self.latest: tuple[Tensor, Tensor] | None = None
@@ -57,7 +60,8 @@ class TranslatedPictures(nn.Module, Fitted):
         self.latest = made.detach(), to
         scores = self.critic(made, to)
         loss = self.objective.generator(scores, scores)  # it does not look at the first
-        return loss + self.options.cycle * F.l1_loss(back, real) + self.options.identity * F.l1_loss(same, real)
+        ways = self.options.cycle * F.l1_loss(back, real) + self.options.identity * F.l1_loss(same, real)
+        return loss + self._share() * ways
 
     def critic_loss(self, batch: Batch, generator: Generator) -> Tensor:
         """What the critic minimises: `L_C` of `ImageCycle`, and the penalty on its slope."""
@@ -98,6 +102,12 @@ class TranslatedPictures(nn.Module, Fitted):
         """Pictures of a batch as numbers, and their sorts as indicators."""
         numbers = self.levels.numbers(batch.cells)
         return numbers.contiguous(memory_format=torch.channels_last), given_flat(self.given, batch)
+
+    def _share(self) -> Tensor:
+        """Share of the weights of the way back and of staying that counts at this step."""
+        with torch.no_grad():
+            self.taken += 1
+        return (self.taken / max(1, self.options.anneal)).clamp(max=1.0)
 
     def _made(self, pictures: Tensor, to: Tensor) -> Tensor:
         out: Tensor = self.translator(pictures, to)
