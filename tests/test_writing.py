@@ -153,6 +153,37 @@ def test_bounds_of_length_hold(names):
     assert all((text.ended == "tokens") == (len(text) == 6 and text.ended != "end") for text in made)
 
 
+@pytest.fixture(scope="module")
+def network():
+    table = {"text": LINES, "sort": ["cat", "dog", "cafe"] * 20}
+    family = en.families.SequenceAutoregressive(width=16, layers=2, context=32, batch_size=256)
+    data = en.read(table, kinds={"text": "text"})
+    return en.fit(data, family, model=["text"], given=["sort"], budget="40 steps", seed=0)
+
+
+def test_prompts_of_any_length_in_one_batch_write_as_alone(network):
+    where, long = {"sort": "dog"}, "".join(LINES[:6])
+    prompts = ["", "the cat", long, "a", long[3:40]]
+    together = network.generate(prompts, seed=2, where=where, tokens=70, at_least=60)
+    assert [network.generate(prompt, seed=2, where=where, tokens=70, at_least=60) for prompt in prompts] == together
+    assert len(set(together)) == 5
+
+
+def test_given_fields_change_what_is_written(network):
+    made = {sort: network.generate("", n=4, where={"sort": sort}, seed=0, tokens=12) for sort in ("cat", "cafe")}
+    assert made["cat"] != made["cafe"]
+    with pytest.raises(InputError, match="given fields"):
+        network.generate("")
+
+
+def test_a_network_checks_drafts_beyond_its_context(network):
+    where = {"sort": "cat"}
+    plain = network.generate("the", greedy=True, tokens=90, at_least=90, where=where)
+    drafted = network.generate("the", greedy=True, tokens=90, at_least=90, where=where, draft=network, ahead=3)
+    assert drafted == plain
+    assert len(plain.tokens) == 90
+
+
 def test_only_models_of_texts_write():
     lists = en.fit({"walk": [["a", "b"], ["b", "a", "a"]] * 10}, "ngram", budget="2s")
     assert "generate" not in lists.can and not hasattr(lists, "stream")
