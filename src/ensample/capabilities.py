@@ -32,6 +32,7 @@ _NUMBER, _CLASS = Continuous(Lattice(0, 9)), Discrete(3)
 _NUMBERS = Mixed((Span("x", _NUMBER), Span("y", _NUMBER)))
 _CLASSES = Mixed((Span("c", _CLASS), Span("d", _CLASS)))
 _HOLES = Mixed((Span("c", _CLASS), Span("s", Discrete(2)), Span("x", _NUMBER, exists=(1, (0,)))))
+_PICTURES = Continuous(Lattice(0, 255, 127.5, 127.5), (3, 16, 16))
 
 EVENTS: dict[str, tuple[Mixed | Ragged | Array, Mixed | None]] = {
     "numbers": (_NUMBERS, None),
@@ -40,7 +41,8 @@ EVENTS: dict[str, tuple[Mixed | Ragged | Array, Mixed | None]] = {
     "given other fields": (_HOLES, _CLASSES),
     "sequences": (Ragged(_HOLES, 9), None),
     "texts": (Ragged(Mixed((Span("token", _CLASS),)), 9), None),
-    "pictures": (Continuous(Lattice(0, 255, 127.5, 127.5), (3, 16, 16)), None),
+    "pictures": (_PICTURES, None),
+    "pictures with a label": (_PICTURES, Mixed((Span("c", _CLASS),))),
 }
 """What there is to learn: the event and the given one that each family is asked about."""
 

@@ -82,3 +82,18 @@ def test_the_command_line_knows_every_way_to_edit():
     from ensample.editing import HOW
 
     assert tuple(HOW) == WAYS
+
+
+def test_one_sort_becomes_another(folder, capsys):
+    model, digits = folder / "cycle.ens", folder / "digits"
+    how = ["--family", "image-cycle", "--given", "label", "--budget", "2 steps", "--seed", "0", "--quiet"]
+    assert command(["fit", str(digits), *how, "--save", str(model)]) == 0
+    words = ["edit", str(model), str(digits / "1"), "--how", "translate", "--save", str(folder / "turned")]
+    assert command([*words, "--to", "2"]) == 0
+    assert command([*words[:-1], str(folder / "again"), "--to", "label=2"]) == 0
+    made, again = (en.read(folder / name) for name in ("turned", "again"))
+    assert len(made) == 30 and set(made.column("label").to_pylist()) == {"2"}
+    assert made.to_arrow().column("image").equals(again.to_arrow().column("image"))
+    capsys.readouterr()
+    assert command(["sample", str(model)]) == 1
+    assert "only the verbs" in capsys.readouterr().err

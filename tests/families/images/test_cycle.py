@@ -7,6 +7,7 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
+from tests.families.images.toys import grid, halves, labels
 
 import ensample as en
 from ensample.data.pictures.column import pixels_of
@@ -16,7 +17,6 @@ from ensample.families import ImageCycle
 from ensample.families.images.cycle.networks import PatchCritic
 from ensample.families.images.gan.networks import ConvolutionalFeatures
 from ensample.kinds.images import Images
-from tests.families.images.toys import grid, halves, labels
 
 TINY = {"width": 4, "depth": 1, "critic_width": 4}
 
