@@ -82,8 +82,11 @@ class TableCodec:
         return Records(self.event, table.done(), self.given_event, given.done() if given is not None else None)
 
     def _batches(self, dataset: Dataset, names: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
-        """These columns alone; where there are none, whatever tells how many rows there are."""
-        yield from dataset.batches(batch_rows(dataset.arrow_schema, BATCH_ROWS), names or None)
+        """These columns alone; where there are none, batches of nothing but the right number of rows."""
+        if names:
+            yield from dataset.batches(batch_rows(dataset.arrow_schema, BATCH_ROWS), names)
+        for start in range(0, 0 if names else len(dataset), BATCH_ROWS):
+            yield pa.record_batch([pa.nulls(min(BATCH_ROWS, len(dataset) - start))], ["nothing"])
 
     def cells(self, batch: pa.RecordBatch, holes: bool = False) -> np.ndarray:
         """Cells [rows, spans] of the modelled fields of one batch; see `encode`."""
