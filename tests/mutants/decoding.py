@@ -6,6 +6,8 @@ from tests.mutants import Mutant
 
 HERE = "tests/solvers/decoding"
 PUBLIC = "tests/test_writing.py"
+CACHE = "tests/nets/sequences/test_cache.py"
+BACK = "tests/families/sequences/test_rewinding.py"
 MUTANTS = [
     Mutant(
         "solvers/decoding/processors.py",
@@ -41,4 +43,19 @@ MUTANTS = [
     Mutant("solvers/decoding/options.py", "() if unknown is None else (unknown,)", "()", PUBLIC),
     Mutant("writer.py", "*digest.tolist(), self._seen[prompt]]", "self._seen[prompt], len(self._seen)]", PUBLIC),
     Mutant("writer.py", 'padding_side="left"', 'padding_side="right"', PUBLIC),
+    Mutant(
+        "nets/sequences/cache.py", "torch.where(lengths[:, None] > 1, n_middle[:, 0], 0.0)", "n_middle[:, 0]", CACHE
+    ),
+    Mutant("nets/sequences/cache.py", "alpha=self.scale**2)", "alpha=self.scale)", CACHE),
+    Mutant("nets/sequences/cache.py", "scores.masked_fill_(hidden, -torch.inf)", "pass", CACHE),
+    Mutant("nets/sequences/cache.py", "tril_(self.level)", "tril_(self.level - 1)", CACHE),
+    Mutant(
+        "families/sequences/autoregressive/writing.py", "if slide[0] >= self.count", "if slide[0] > self.count", BACK
+    ),
+    Mutant(
+        "families/sequences/autoregressive/writing.py",
+        "super()._slide()\n        self.told = self.told[-1:]",
+        "super()._slide()",
+        BACK,
+    ),
 ]

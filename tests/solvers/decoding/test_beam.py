@@ -82,6 +82,12 @@ def test_a_search_ends_when_nothing_better_can_come():
     assert len(calls) == 1
 
 
+def test_a_search_goes_on_while_longer_texts_may_be_better():
+    table = torch.tensor([[0.99, 0.01], [0.4, 0.6]], dtype=torch.float64)  # to end at once is the best first step
+    found = beam_search(begun(table, 1), nothing(1), 10, 1, Rules(), power=1.0)[0]
+    assert found[0].classes == [0] * 10
+
+
 def test_stop_strings_and_constraints_hold_in_a_beam():
     pieces = [b"a", b"b", b"c"]
     found = beam_search(begun(TABLE, 1), nothing(1), 6, 4, Rules(at_least=6), watch=Watch(pieces, [b"ab"], 1))[0]

@@ -19,7 +19,7 @@ from ensample.solvers.decoding import (
     speculate,
     write,
 )
-from tests.solvers.decoding.chains import Chain, Rewound, begun, every_text, nothing, random_table
+from tests.solvers.decoding.chains import Chain, Remembering, Rewound, begun, every_text, nothing, random_table
 
 TARGET = torch.tensor([[1, 2, 1], [2, 1, 1], [2, 2, 0]], dtype=torch.float64) / 4
 DRAFT = torch.tensor([[2, 1, 1], [1, 1, 2], [1, 2, 1]], dtype=torch.float64) / 4
@@ -67,15 +67,16 @@ def test_the_distribution_is_exactly_that_of_the_target(tokens, ahead, kind):
     assert distribution(tokens, ahead, kind) == pytest.approx(wanted, abs=1e-7)
 
 
+@pytest.mark.parametrize("kind", [Rewound, Remembering])
 @pytest.mark.parametrize("ahead", [1, 3, 8])
-def test_greedy_speculation_writes_what_greedy_writes(ahead):
+def test_greedy_speculation_writes_what_greedy_writes(ahead, kind):
     for seed in range(10):
         target, draft = random_table(5, seed, 2.0), random_table(5, seed + 100, 2.0)
         rules = Rules((RepetitionPenalty(1.2),), banned=(2,), at_least=10)
-        plain = write(begun(target, 1), nothing(1), 30, Greedy(), Noise([0]), rules, log_probs=True)
+        plain = write(begun(target, 1, kind), nothing(1), 30, Greedy(), Noise([0]), rules, log_probs=True)
         quick = speculate(
-            begun(target, 1, Rewound),
-            begun(draft, 1, Rewound),
+            begun(target, 1, kind),
+            begun(draft, 1, kind),
             nothing(1),
             30,
             Greedy(),
