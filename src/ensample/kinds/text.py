@@ -233,8 +233,10 @@ def _longest(tokens: Tokenizer, corpus: TextProfile) -> int:
         return corpus.longest
     if isinstance(tokens, Bytes) or not corpus.whole:
         return corpus.longest_bytes
-    column = pa.array(list(corpus.texts()), pa.string())
-    total = np.zeros(len(column), np.int64)
-    for texts, rows in blocks(column, tokens):
-        total[rows] += tokens.encode(texts)[1]
-    return int(total.max(initial=0))
+    longest = 0
+    for size, text in sorted(((len(text.encode()), text) for text in corpus.texts()), reverse=True):
+        if size <= longest:  # no text has more tokens than bytes
+            break
+        column = pa.array([text], pa.string())
+        longest = max(longest, sum(int(tokens.encode(piece)[1][0]) for piece, _ in blocks(column, tokens)))
+    return longest
