@@ -211,6 +211,35 @@ def test_blocks_and_long_keys_make_no_difference(monkeypatch):
     )
 
 
+def test_counting_ends_with_the_budget(monkeypatch):
+    monkeypatch.setattr(windows, "BLOCK", 50)
+    lists, seen = chain(200), []
+    clock = Clock(Budget(seconds=1e-9))
+    model = learn(Ngram(order=2), records_of(lists), 0, Run(clock, report=seen.append))
+    assert int(model.levels[0].counts.counts.sum()) < 40 and len(seen) == 1
+    whole = fit(lists, order=1).levels[0].counts
+    assert int(whole.counts.sum()) == sum(len(row) + 1 for row in lists)
+
+
+def test_long_streams_choose_by_some_of_their_blocks(monkeypatch):
+    monkeypatch.setattr(windows, "BLOCK", 50)
+    monkeypatch.setattr(choice, "LEARNED", 300)
+    stream = Stream(records_of(chain(300)), CLASSES)
+    every = -(-len(stream) // 300)
+    starts = [start for start, _ in stream.windows(3, every)]
+    assert starts == list(range(1, len(stream), 50 * every)) and every > 3
+    assert choice.best_order(stream, 4, 1, 0) in (1, 2, 3, 4)
+
+
+def test_held_out_stretches_are_short():
+    stream = Stream(records_of([[0] * 30_000, [1, 2], [0] * 9]), CLASSES)
+    count, longest = stream.stretches()
+    numbers = stream.stretch_of(np.arange(1, len(stream)))
+    assert longest == 300 and np.array_equal(np.unique(numbers), np.arange(count)) and count == 103
+    assert np.bincount(numbers).max() == 300 and numbers[30_000] == 100 and numbers[30_001:30_004].tolist() == [101] * 3
+    assert Stream(records_of([[0] * 3_000_000]), CLASSES).stretches() == (301, 10_000)
+
+
 def test_order_is_lowered_where_windows_are_too_many():
     stream = Stream(records_of(chain(200)), CLASSES)
     found = tallied((w for _, w in stream.windows(6)), 6, CLASSES, most=60)

@@ -8,7 +8,7 @@ import numpy as np
 
 from ensample.families.sequences.ngram.levels import levels_of
 from ensample.families.sequences.ngram.smoothing import Smoothed, kept
-from ensample.families.sequences.ngram.tally import tallied
+from ensample.families.sequences.ngram.tally import nearby, tallied
 from ensample.families.sequences.ngram.windows import Stream, Windows
 
 HELD = 0.1
@@ -16,6 +16,9 @@ HELD = 0.1
 
 MOST = 2**20
 """Held-out windows that are scored."""
+
+LEARNED = 2**23
+"""Symbols that are counted for the choice, about; blocks of a longer stream are left out in turn."""
 
 GAIN = 1e-3
 """The lowest order that is worse than the best by less than this share is taken."""
@@ -47,7 +50,7 @@ def losses_of(stream: Stream, held: np.ndarray, highest: int, least: int) -> lis
     scored: list[Windows] = []
 
     def learning() -> Iterator[Windows]:
-        for start, windows in stream.windows(highest):
+        for start, windows in stream.windows(highest, -(-len(stream) // LEARNED)):
             out = held[stream.stretch_of(np.arange(start, start + len(windows)))]
             if sum(len(part) for part in scored) < MOST:
                 scored.append(windows.take(out & (windows.symbols <= stream.classes)))
@@ -55,6 +58,7 @@ def losses_of(stream: Stream, held: np.ndarray, highest: int, least: int) -> lis
 
     tally = tallied(learning(), highest, stream.classes)
     windows = Windows(*(np.concatenate(parts) for parts in zip(*((s.before, s.symbols) for s in scored), strict=True)))
+    windows = windows.take(nearby(windows, stream.classes))
     numbers, shorter = np.zeros(len(windows), np.int64), np.full(len(windows), 1.0 / (stream.classes + 1))
     of_contexts = np.zeros(1, np.int64)
     for k, level in enumerate(levels_of(tally)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -16,7 +17,7 @@ from ensample.families.sequences.ngram.model import NgramSequences, classes_of
 from ensample.families.sequences.ngram.smoothing import Counts, kept
 from ensample.families.sequences.ngram.storage import restored
 from ensample.families.sequences.ngram.tally import Tally, tallied
-from ensample.families.sequences.ngram.windows import Stream
+from ensample.families.sequences.ngram.windows import Stream, Windows
 from ensample.kinds.records import Records
 from ensample.kinds.sequences import Sequences
 from ensample.run import Progress, Run
@@ -32,8 +33,9 @@ class Ngram:
     or not, and no record is impossible. The end of a record is a symbol like others, and what begins a record knows it.
 
     Use it as the honest floor of every comparison of texts, and where little is at hand: it learns in one pass of
-    counting, in seconds, scores exactly, and writes fast. It knows `order` - 1 symbols and nothing of what lies
-    before; symbols that are alike are strangers to it.
+    counting, in seconds (where the budget ends before the records do, from their beginning), scores exactly, and
+    writes fast. It knows `order` - 1 symbols and nothing of what lies before; symbols that are alike are strangers to
+    it.
 
     High orders hold rare n-grams as they are, and records shorter than `order` as a whole. Where the training records
     are private, `least` drops what was met seldom: of n-grams met fewer than so many times nothing is kept but their
@@ -83,8 +85,7 @@ class Ngram:
         if order is None:
             run.report(Progress("choose the order", 0.0))
             order = best_order(stream, self.highest, self.least, seed)
-        run.report(Progress("count", 0.5))
-        tally = tallied((windows for _, windows in stream.windows(order)), order, stream.classes, None)
+        tally = tallied(_in_time(stream, order, run), order, stream.classes, None)
         missing = float((records.lengths == MISSING_LENGTH).mean())
         return NgramSequences(records.event, smoothed(tally, self.least), missing)
 
@@ -93,6 +94,15 @@ class Ngram:
     ) -> NgramSequences:
         """Inverse of `NgramSequences.arrays`."""
         return NgramSequences(event, restored(arrays), float(facts["missing"]))
+
+
+def _in_time(stream: Stream, order: int, run: Run) -> Iterator[Windows]:
+    """All windows, block by block, as far as time allows: one block at least."""
+    for start, windows in stream.windows(order):
+        run.report(Progress("count", start / len(stream)))
+        yield windows
+        if run.clock.over():
+            return
 
 
 def smoothed(tally: Tally, least: int) -> list[Counts]:

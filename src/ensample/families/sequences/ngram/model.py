@@ -16,6 +16,7 @@ from ensample.families.base import Distribution, Guarantee
 from ensample.families.sequences.ngram.holes import log_prob_of_known
 from ensample.families.sequences.ngram.smoothing import Counts, Smoothed
 from ensample.families.sequences.ngram.storage import stored
+from ensample.families.sequences.ngram.tally import nearby
 from ensample.families.sequences.ngram.windows import Windows, batch_windows, known_symbols
 
 AT_ONCE = 2**18
@@ -77,10 +78,12 @@ class NgramSequences(Distribution):
         out = np.empty(len(windows))
         for start in range(0, len(windows), AT_ONCE):
             part = windows.take(slice(start, start + AT_ONCE))
+            order = nearby(part, self.classes)
+            part = part.take(order)
             chance = np.full(len(part), 1.0 / (self.classes + 1))
             for level, numbers in zip(self.levels, self.contexts(part.before), strict=True):
                 chance = level.mixed(numbers, part.symbols, chance)
-            out[start : start + AT_ONCE] = chance
+            out[start + order] = chance
         return out
 
     def contexts(self, before: np.ndarray) -> Iterator[np.ndarray]:

@@ -62,15 +62,25 @@ class Tally:
 
 def tallied(blocks: Iterable[Windows], order: int, classes: int, most: int | None = MOST) -> Tally:
     """Count the windows of all blocks; where there are more than `most` different ones, the order is lowered."""
-    total: Tally | None = None
+    parts: list[Tally] = []
     for block in blocks:
-        part = Tally.of(block, order, classes)
-        total = part if total is None else total.merged(part)
-        while most is not None and len(total) > most and order > 1:
+        parts.append(Tally.of(block, order, classes))
+        while len(parts) > 1 and len(parts[-2]) < 2 * len(parts[-1]):  # each window is merged a few times only
+            last = parts.pop()
+            parts[-1] = parts[-1].merged(last)
+        while most is not None and sum(len(part) for part in parts) > most and order > 1:
             order -= 1
-            total = total.shorter(order)
-    assert total is not None
-    return total
+            parts = [part.shorter(order) for part in parts]
+    while len(parts) > 1:
+        last = parts.pop()
+        parts[-1] = parts[-1].merged(last)
+    return parts[0]
+
+
+def nearby(windows: Windows, classes: int) -> np.ndarray:
+    """An order of windows in which those with the same symbols before them stand together: searches then stay near."""
+    columns = [*windows.before.T, windows.symbols]
+    return np.argsort(_packed(columns[: _layout(classes)[1]], classes)[0])
 
 
 def _layout(classes: int) -> tuple[int, int]:

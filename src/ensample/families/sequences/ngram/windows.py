@@ -15,8 +15,8 @@ from ensample.kinds.sequences import Sequences
 BLOCK = 2**20
 """Symbols of the stream that are looked at together."""
 
-STRETCHES = 100
-"""A record of more than one in so many parts of the stream is held out in parts."""
+STRETCHES, STRETCH = 100, 10_000
+"""A record of more than one in so many parts of the stream, or of more than so many symbols, is held out in parts."""
 
 
 @dataclass(frozen=True)
@@ -107,16 +107,16 @@ class Stream:
         out[steps] = np.where(cells == ABSENT, self.classes + 1, cells)
         return out
 
-    def windows(self, order: int) -> Iterator[tuple[int, Windows]]:
-        """(place, windows from there on) of all symbols but the first mark, in blocks."""
-        for start in range(1, len(self), BLOCK):
+    def windows(self, order: int, every: int = 1) -> Iterator[tuple[int, Windows]]:
+        """(place, windows from there on) of all symbols but the first mark, in blocks; of each so many blocks one."""
+        for start in range(1, len(self), BLOCK * every):
             before = max(0, start - order + 1)
             stream = self.read(before, min(start + BLOCK, len(self)))
             yield start, windows_of(stream, self.classes, order, start - before)
 
     def stretches(self) -> tuple[int, int]:
         """(how many, length of the longest): parts of the stream that may be held out, see `stretch_of`."""
-        longest = max(1, len(self) // STRETCHES)
+        longest = max(1, min(len(self) // STRETCHES, STRETCH))
         return int((-(-np.diff(self.marks) // longest)).sum()), longest
 
     def stretch_of(self, places: np.ndarray) -> np.ndarray:
