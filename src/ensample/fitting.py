@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from ensample.budget import Budget, Clock
 from ensample.data.dataset import Dataset
 from ensample.data.readers import read as read_records
-from ensample.data.samples import PREFIX
 from ensample.data.schema import Schema
 from ensample.data.texts import TEXT
 from ensample.errors import CapabilityError, InputError
-from ensample.events import Array, Mixed, Ragged
+from ensample.events import Array, Discrete, Mixed, Ragged
 from ensample.families import TABLE, Flat, Independent
 from ensample.families.base import Family, LearnsArrays, refusal
-from ensample.families.options import build, from_plain, to_plain
+from ensample.families.options import build, from_plain
 from ensample.kinds import guess, schema_from_plain
 from ensample.kinds.codecs import Codec, codec_of
 from ensample.kinds.text import texts_in
@@ -26,26 +23,24 @@ from ensample.kinds.textcodec import TextCodec
 from ensample.model import Model
 from ensample.modelfile import load, save
 from ensample.run import Progress, Run
-from ensample.storage import read_json, write_json
+from ensample.runfolder import START, entered, limits_of, plan_of
+from ensample.storage import read_json
 from ensample.train import learn
 
 DEFAULT_FAMILY = "boosted"
 """What `family=None` means on a table."""
 
+DEFAULT_TEXTS = "sequence-autoregressive"
+"""What it means on texts, and on other sequences of one class a step."""
+
 DEFAULT_SEQUENCES = "markov"
-"""What it means on records that are sequences."""
+"""What it means on records that are sequences of anything else."""
 
 DEFAULT_PICTURES = "image-field"
 """What it means on pictures."""
 
 PICTURES, SEQUENCES = "image-", "sequence-"
 """How the names of families begin that are made for pictures, for sequences."""
-
-RUN_FORMAT = 1
-"""Version of the run folder."""
-
-START = "start.ens"
-"""The model that a run goes on from, in the run folder."""
 
 
 def read(source: Any, kinds: Mapping[str, str] | None = None, **options: Any) -> Dataset:
@@ -121,8 +116,8 @@ def fit(
     budget = Budget.parse(budget)
     run = Run(Clock(budget), None if out is None else Path(out), progress or (lambda report: None))
     if run.folder is not None:
-        plan = _plan(data, codec, chosen, budget, seed, before)
-        if (finished := _entered(run.folder, plan)) is not None:
+        plan = plan_of(data, codec, chosen, budget, seed, before)
+        if (finished := entered(run.folder, plan)) is not None:
             return finished
         if before is not None:
             save(before, run.folder / START)
@@ -205,7 +200,10 @@ def default_for(event: Mixed | Ragged | Array) -> str:
     """The name of the family that is fitted to such records if none is named."""
     if isinstance(event, Mixed):
         return DEFAULT_FAMILY
-    return DEFAULT_SEQUENCES if isinstance(event, Ragged) else DEFAULT_PICTURES
+    if not isinstance(event, Ragged):
+        return DEFAULT_PICTURES
+    classes = event.ordered and len(event.element) == 1 and isinstance(event.element.spans[0].event, Discrete)
+    return DEFAULT_TEXTS if classes else DEFAULT_SEQUENCES
 
 
 def _chosen(
@@ -257,70 +255,6 @@ def _learned(data: Dataset, codec: Codec, family: Family, seed: int, run: Run, b
         "rows": len(records),
         "seconds": round(run.clock.seconds, 3),
         "seed": seed,
-        "budget": _limits(run.clock.budget),
+        "budget": limits_of(run.clock.budget),
     }
     return Model(codec, family, distribution, facts)
-
-
-def _limits(budget: Budget) -> dict[str, str]:
-    return {name: str(value) for name, value in asdict(budget).items() if value != float("inf")}
-
-
-def _plan(
-    data: Dataset, codec: Codec, family: Family, budget: Budget, seed: int, before: Model | None
-) -> dict[str, Any]:
-    return {
-        "format": RUN_FORMAT,
-        "family": family.name,
-        "options": to_plain(family),
-        "model": list(codec.model),
-        "given": list(codec.given),
-        "budget": _limits(budget),
-        "seed": seed,
-        "start": None if before is None else _print_of(before),
-        "source": _lasting(data.source),
-        "rows": len(data),
-        "first_rows": zlib.crc32(str(data.head(20).to_arrow().to_pydict()).encode()),
-        "schema": codec.schema.to_plain(),
-    }
-
-
-def _print_of(model: Model) -> int:
-    """A number that tells one fitted model from another."""
-    total = 0
-    for name, array in sorted(model.distribution.arrays().items()):
-        total = zlib.crc32(array.detach().contiguous().numpy().tobytes(), zlib.crc32(name.encode(), total))
-    return total
-
-
-def _lasting(source: str) -> str:
-    """A source as a run folder keeps it: an absolute path or a bundled sample.
-
-    It is "" for memory and for addresses, which may hold a password.
-    """
-    if source.startswith(PREFIX):
-        return source
-    return str(Path(source).resolve()) if source and Path(source).exists() else ""
-
-
-def _entered(folder: Path, plan: dict[str, Any]) -> Model | None:
-    """Open the run folder for this plan: new, stopped (None), or finished (its model)."""
-    path = folder / "run.json"
-    if not path.exists():
-        if folder.exists() and any(folder.iterdir()):
-            raise InputError(
-                "A run folder must be new or hold this run.", str(folder), "other files", "choose another folder"
-            )
-        write_json(path, plan)
-        return None
-    before = read_json(path)
-    changed = [key for key in plan if key != "source" and before.get(key) != plan[key]]
-    if changed:
-        raise InputError(
-            "A run goes on only as it began.",
-            str(folder),
-            f"other {', '.join(changed)}",
-            "use the same call, or another folder",
-        )
-    finished = folder / "model.ens"
-    return load(finished) if finished.exists() else None
