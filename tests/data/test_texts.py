@@ -211,6 +211,11 @@ def test_texts_are_shown_on_one_line_each():
     assert line.startswith("one two [31m  xxx") and line.endswith("xxx...") and len(line) == 100
 
 
+def test_texts_are_escaped_in_a_notebook():
+    for data in (read(["<b>bold</b>"]), en.read({"body": ["<b>bold</b>", "a"]}, kinds={"body": "text"})):
+        assert "&lt;b&gt;bold" in data._repr_html_() and "<b>" not in data._repr_html_()
+
+
 def test_a_large_file_is_read_in_bounded_memory_and_time(tmp_path):
     path = tmp_path / "large.txt"
     block = ("The quick brown fox — jumps over the lazy dog.\n" * 20_000 + "\n").encode()

@@ -52,15 +52,12 @@ def _title(data: Dataset) -> str:
 
 
 def _cells(
-    data: Dataset, written: Callable[[pa.ChunkedArray, pa.Field], list[str]]
+    data: Dataset, written: Callable[[pa.ChunkedArray, pa.Field, bool], list[str]]
 ) -> tuple[list[tuple[str, str]], list[list[str]], int]:
     names = data.names[:_COLUMNS]
     table = data.select(names).head(_ROWS).to_arrow()
     header = [(_short(f.name), _short(_type(f.type))) for f in table.schema]
-    columns = [
-        _prose(column) if _is_prose(data, f) else written(column, f)
-        for column, f in zip(table.columns, table.schema, strict=True)
-    ]
+    columns = [written(column, f, _is_prose(data, f)) for column, f in zip(table.columns, table.schema, strict=True)]
     rows = [list(row) for row in zip(*columns, strict=True)]
     return header, rows, len(data.names) - len(names)
 
@@ -86,17 +83,19 @@ def _type(kind: pa.DataType) -> str:
     return f"levels of {kind.value_type}" if pa.types.is_dictionary(kind) else str(kind)
 
 
-def _texts(column: pa.ChunkedArray, field: pa.Field) -> list[str]:
+def _texts(column: pa.ChunkedArray, field: pa.Field, prose: bool) -> list[str]:
+    if prose:
+        return _prose(column)
     if is_pictures(field.type):
         return ["missing" if gone else size_text(field.type) for gone in column.is_null().to_pylist()]
     written = [write(chunk, marks.wording(field)) for chunk in column.chunks]
     return ["missing" if cell is None else _short(cell) for chunk in written for cell in chunk.to_pylist()]
 
 
-def _drawn(column: pa.ChunkedArray, field: pa.Field) -> list[str]:
+def _drawn(column: pa.ChunkedArray, field: pa.Field, prose: bool) -> list[str]:
     """Cells as HTML."""
     if not is_pictures(field.type):
-        return [escape(cell) for cell in _texts(column, field)]
+        return [escape(cell) for cell in _texts(column, field, prose)]
     gone = column.is_null().to_pylist()
     return ["missing" if none else thumbnail(one) for none, one in zip(gone, pixels_of(column), strict=True)]
 
