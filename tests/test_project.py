@@ -29,7 +29,10 @@ LAYERS = (
     ("train",),
     ("infer",),
     ("judge",),
-    ("verbs", "model", "sampling", "editing", "classes", "latent", "modelfile", "fitting", "judging", "capabilities"),
+    (
+        *("verbs", "model", "sampling", "editing", "classes", "latent", "writer", "writing", "modelfile", "runfolder"),
+        *("fitting", "judging", "capabilities"),
+    ),
     ("cli", "__main__"),
 )
 """Each layer imports only itself and those before it. `ensample/__init__.py` imports nothing when it is imported."""
