@@ -21,11 +21,14 @@ from ensample.kinds.images import Images
 TINY = {"width": 4, "depth": 1, "critic_width": 4}
 
 
+FACTORS = torch.tensor([0.5, 0.8])
+
+
 class Scaled(torch.nn.Module):
-    """A translator that multiplies pictures, whatever they are to be."""
+    """A translator that multiplies pictures by a number of the sort that they are to be."""
 
     def forward(self, pictures, to):
-        return 0.5 * pictures
+        return (to @ FACTORS)[:, None, None, None] * pictures
 
 
 class Level(torch.nn.Module):
@@ -44,9 +47,10 @@ def by_hand(**options):
 def test_the_translator_pays_for_being_found_out_for_the_way_back_and_for_changing_what_is_right():
     module, batch = by_hand(cycle=3.0, identity=2.0, anneal=0)
     x = batch.cells / 127.5 - 1
-    other = 10.0 * (1 - batch.cond.cells[:, 0])
-    found = (0.5 * x.mean((1, 2, 3)) + other - 1).square().mean()
-    expected = found + 3.0 * (0.75 * x).abs().mean() + 2.0 * (0.5 * x).abs().mean()
+    own = batch.cond.cells[:, 0]
+    found = (FACTORS[1 - own] * x.mean((1, 2, 3)) + 10.0 * (1 - own) - 1).square().mean()
+    stays = (1 - FACTORS[own]) * x.abs().mean((1, 2, 3))
+    expected = found + 3.0 * (1 - 0.5 * 0.8) * x.abs().mean() + 2.0 * stays.mean()
     assert float(module.translator_loss(batch, torch.Generator())) == pytest.approx(float(expected), rel=1e-4)
 
 
@@ -59,9 +63,9 @@ def test_ways_back_count_more_and_more():
 
 def test_the_critic_tells_real_pictures_of_their_sort_from_made_ones_of_the_other():
     module, batch = by_hand(penalty_weight=0.0)
-    x, own = batch.cells / 127.5 - 1, 10.0 * batch.cond.cells[:, 0]
-    real = (x.mean((1, 2, 3)) + own - 1).square().mean()
-    made = (0.5 * x.mean((1, 2, 3)) + 10.0 - own).square().mean()
+    level, own = (batch.cells / 127.5 - 1).mean((1, 2, 3)), batch.cond.cells[:, 0]
+    real = (level + 10.0 * own - 1).square().mean()
+    made = (FACTORS[1 - own] * level + 10.0 * (1 - own)).square().mean()
     assert float(module.critic_loss(batch, torch.Generator())) == pytest.approx(float(real + made), rel=1e-4)
     steep, _ = by_hand(penalty_weight=7.0)
     slope = 1 / 64  # squared, of a mean of 64 pixels
