@@ -51,6 +51,8 @@ def test_the_same_seed_writes_the_same_alone_or_beside_others(lines):
         assert lines.generate(prompt, seed=4, temperature=1.5) == together[place]
     assert lines.generate("the ", n=2, seed=4, temperature=1.5)[1] == together[4] != together[0]
     assert lines.generate(prompts, seed=5, temperature=1.5) != together
+    twice = lines.generate(prompts, seed=4, no_repeat=3, tokens=20)
+    assert [lines.generate(prompt, seed=4, no_repeat=3, tokens=20) for prompt in prompts[:4]] == twice[:4]
     assert len(set(lines.generate("", n=20, temperature=2.0, tokens=30))) > 10
 
 
@@ -203,6 +205,7 @@ BAD = [
     ({"typical": -0.1}, "typical"),
     ({"top_k": 0}, "top_k"),
     ({"no_repeat": 0}, "no_repeat"),
+    ({"ahead": 64}, "ahead"),
     ({"repetition_penalty": 0.0}, "repetition_penalty"),
     ({"greedy": True, "temperature": 0.5}, "temperature"),
     ({"beams": 4, "top_p": 0.5}, "top_p"),

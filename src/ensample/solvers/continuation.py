@@ -48,5 +48,5 @@ class Rewindable(Continuation, Protocol):
         ...
 
     def rewind(self, steps: int) -> None:
-        """Take the last classes of every row back, at most as many as came since the continuation was made."""
+        """Take the last classes of every row back: no more than came since it was made, and at most 64."""
         ...

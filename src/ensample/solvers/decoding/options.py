@@ -26,6 +26,9 @@ from ensample.solvers.decoding.stopping import Watch
 COUNTS = {"tokens": 1, "at_least": 0, "top_k": 1, "no_repeat": 1, "beams": 1, "ahead": 1}
 """Options that are whole numbers, and the least that each may be."""
 
+MOST_AHEAD = 63
+"""Tokens that may be drafted at once: a continuation takes 64 back."""
+
 SHARES = ("top_p", "min_p", "typical")
 """Options that are above 0 and at most 1."""
 
@@ -83,6 +86,8 @@ class Options:
         for name in SHARES:
             if (value := getattr(self, name)) is not None and not 0 < value <= 1:
                 raise _wrong("A share is above 0 and at most 1.", name, value, f"say {name}=0.9, say")
+        if self.ahead > MOST_AHEAD:
+            raise _wrong("Drafts are short.", "ahead", self.ahead, f"say {MOST_AHEAD} or less")
         if self.at_least > self.tokens:
             seen = f"{self.at_least} of {self.tokens}"
             raise _wrong("No more tokens are asked for than may come.", "at_least", seen, "say more tokens")

@@ -139,7 +139,7 @@ class Rewinding(Written):
 
     @torch.no_grad()
     def rewind(self, steps: int) -> None:
-        """Take the last classes of every row back."""
+        """Take the last classes of every row back, at most `KEPT`."""
         self._note()
         self.count -= steps
         slid = next((slide for slide in self.slides if slide[0] >= self.count), None)
@@ -170,4 +170,3 @@ class Rewinding(Written):
         self.slides = [slide for slide in self.slides if slide[0] > self.count - KEPT]
         self.slides.append((self.count, self.inputs.clone(), self.used.clone()))
         super()._slide()
-        self.told = self.told[-1:]
