@@ -137,6 +137,9 @@ def test_damaged_compression_and_objects(tmp_path):
     with pytest.raises(InputError, match="said of text files"):
         read({"x": [1]}, records="lines")
     assert texts(["a", "", "NA"]) == ["a", "", "NA"]
+    with pytest.raises(InputError, match="A source is one path"):
+        read([str(tmp_path), str(tmp_path / "a.txt.gz")])
+    assert texts([str(tmp_path), "no path"]) == [str(tmp_path), "no path"] and texts([""]) == [""]
 
 
 def test_folders(tmp_path):

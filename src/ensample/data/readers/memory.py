@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,9 @@ from ensample.data.readers.feed import Feed
 from ensample.data.texts import COLUMN as TEXT_COLUMN
 from ensample.data.texts import TEXT, unicode_of
 from ensample.errors import InputError
+
+LONGEST_PATH = 256
+"""Characters; what is longer is no path but a text."""
 
 _NESTED = (list, tuple, set, frozenset, Mapping, np.ndarray)
 
@@ -107,6 +111,9 @@ def _frame_types(table: pa.Table) -> dict[bytes, bytes]:
 
 def _texts(source: Sequence[str]) -> Feed:
     label = "list of texts"
+    if all(0 < len(text) < LONGEST_PATH and Path(text).exists() for text in source):
+        fix = 'read one at a time, or name their folder; give texts as {"text": [...]}'
+        raise InputError("A source is one path.", label, f"{len(source):,} paths, {source[0]!r} first", fix)
     table = pa.table([unicode_of(source, label)], schema=pa.schema([TEXT_COLUMN]))
     return replace(of_table(table, label), texts=(TEXT,))
 
