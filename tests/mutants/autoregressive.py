@@ -12,7 +12,7 @@ MUTANTS = [
     Mutant(
         "nets/made.py", "self.degree <= rows.place.t()[:, :, None]", "self.degree < rows.place.t()[:, :, None]", NETS
     ),
-    Mutant("nets/transformer.py", ".triu(past + 1)", ".triu(past + 2)", NETS),
+    Mutant("nets/transformer.py", ".tril_(past)", ".tril_(past + 1)", NETS),
     Mutant("nets/transformer.py", "(g - out * along) * rate", "(g + out * along) * rate", NETS),
     Mutant("nets/sequence.py", "order[:, :-1]]", "order[:, 1:]]", NETS),
     Mutant("nets/heads.py", "g -= smoothing / bins", "pass", "tests/nets/test_heads.py"),

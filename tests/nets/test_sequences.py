@@ -146,7 +146,7 @@ def test_hand_written_gradients_are_those_of_differences():
     seen = (torch.rand(2, 1, 4, 4, generator=gen(7)) < 0.5).double().tril() + torch.eye(4).double()
     for each in (None, seen.clamp(max=1)):
         parts = double(2, 3, 4, 6), double(2, 3, 4, 6, seed=8), double(2, 3, 4, 6, seed=9)
-        assert torch.autograd.gradcheck(lambda *parts, each=each: attend(*parts, each), parts)
+        assert torch.autograd.gradcheck(lambda *parts, each=each: attend(*parts, each, causal=each is None), parts)
 
 
 def plain_placed(x, gain, turn):
@@ -187,8 +187,12 @@ def test_products_of_turned_vectors_depend_on_the_distance_alone():
 
 def test_attention_is_the_softmax_of_its_products():
     q, k, v = (torch.randn(2, 3, 5, 4, generator=gen(s)) for s in range(3))
-    scores = (q @ k.transpose(2, 3)).masked_fill(torch.ones(5, 5).triu(1).bool(), -torch.inf)
-    assert torch.allclose(attend(q, k, v, None), scores.softmax(3) @ v, atol=1e-6)
+    scores, seen = q @ k.transpose(2, 3), torch.ones(5, 5).tril()
+    assert torch.allclose(attend(q, k, v), scores.softmax(3) @ v, atol=1e-6)
+    for way in (attend(q, k, v, causal=True), attend(q, k, v, seen)):
+        assert torch.allclose(way, scores.masked_fill(seen == 0, -torch.inf).softmax(3) @ v, atol=1e-6)
+    large = attend(q * 0 + 20.0, k * 0 + torch.tensor([0.5, -0.5])[:, None, None, None], v)  # scores of 40 and -40
+    assert torch.allclose(large, v.mean(2, keepdim=True).expand_as(v), atol=1e-5)
 
 
 def test_a_norm_and_its_shift_are_those_of_their_formula():

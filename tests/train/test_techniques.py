@@ -131,6 +131,24 @@ def test_muon_takes_orthogonal_steps_of_matrices_and_those_of_adamw_elsewhere():
     assert torch.allclose(vector, twin, atol=1e-5)
 
 
+def test_matrices_of_one_size_are_made_orthogonal_together_as_each_alone():
+    g, options = torch.Generator().manual_seed(3), Training(optimiser="muon", learning_rate=0.1)
+    shapes = ((4, 6), (6, 4), (2, 4, 6), (6, 2, 1, 2))
+    start = [torch.randn(shape, generator=g) for shape in shapes]
+    slopes = [torch.randn(shape, generator=g) for shape in shapes]
+
+    def moved(which):
+        weights = [nn.Parameter(start[i].clone()) for i in which]
+        muon = optimiser_for(options, weights)
+        for i, weight in zip(which, weights, strict=True):
+            weight.grad = slopes[i].clone()
+        muon.step()
+        return [weight.detach() for weight in weights]
+
+    for i, together in enumerate(moved(range(4))):
+        assert torch.allclose(together, moved([i])[0], atol=1e-5) and not torch.equal(together, start[i])
+
+
 def test_muon_looks_ahead_along_the_mean_of_gradients():
     g = torch.Generator().manual_seed(2)
     matrix, gradients = nn.Parameter(torch.randn(4, 6, generator=g)), torch.randn(2, 4, 6, generator=g)

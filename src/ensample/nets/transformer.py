@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+from ensample.nets.attention import LARGEST, attend
+
 Cache = list[tuple[Tensor, Tensor]]
 """Keys and values [rows, heads, tokens, width of a head] of each layer, of the tokens so far."""
 
@@ -19,8 +21,7 @@ class Transformer(nn.Module):
 
     Pre-norm blocks (Xiong et al. 2020) with RMSNorm (Zhang and Sennrich 2019), queries and keys normalised (Henry et
     al. 2020), and squared ReLU in the network of four times the width (So et al. 2021). Where a token stands is told by
-    the tokens themselves. Attention is written out: at the lengths of tables the fused kernel is slower backwards.
-    Build it inside `ensample.nets.random.seeded`.
+    the tokens themselves. Build it inside `ensample.nets.random.seeded`.
 
     Arguments:
         width: of the tokens; a multiple of `heads`.
@@ -50,16 +51,12 @@ class Transformer(nn.Module):
     def forward(self, x: Tensor, cache: Cache | None = None) -> Tensor:
         """Tokens [rows, tokens, width] to the same shape; with a cache, tokens that follow those before."""
         past = 0 if cache is None or not cache or cache[0][0].dim() == 1 else cache[0][0].shape[2]
-        hidden = _later(past, x.shape[1]) if self.causal else None
+        tokens = x.shape[1]
+        seen = torch.ones(tokens, past + tokens, dtype=x.dtype).tril_(past) if self.causal else None
         for i, block in enumerate(self.blocks):
-            x = block(x, hidden, cache, i)
+            x = block(x, seen, cache, i)
         out: Tensor = self.norm(x)
         return out
-
-
-def _later(past: int, tokens: int) -> Tensor:
-    """Which keys lie after each new token: bool [tokens, past + tokens]."""
-    return torch.ones(tokens, past + tokens, dtype=torch.bool).triu(past + 1)
 
 
 class Block(nn.Module):
@@ -80,24 +77,23 @@ class Block(nn.Module):
         self.up, self.down = _linear(width, 4 * width), _linear(4 * width, width, scale)
         self.drop = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor, hidden: Tensor | None, cache: Cache | None, layer: int) -> Tensor:
-        """Tokens [rows, tokens, width]; `hidden` [tokens, keys] bool marks keys that a token may not see."""
-        x = x + self.drop(self.mix(self._attention(self.before_attention(x), hidden, cache, layer)))
+    def forward(self, x: Tensor, seen: Tensor | None, cache: Cache | None, layer: int) -> Tensor:
+        """Tokens [rows, tokens, width]; `seen` [tokens, keys] is 1 at keys that a token may see, else 0."""
+        x = x + self.drop(self.mix(self._attention(self.before_attention(x), seen, cache, layer)))
         out: Tensor = x + self.drop(self.down(F.relu(self.up(self.before_mlp(x))).square()))
         return out
 
-    def _attention(self, x: Tensor, hidden: Tensor | None, cache: Cache | None, layer: int) -> Tensor:
+    def _attention(self, x: Tensor, seen: Tensor | None, cache: Cache | None, layer: int) -> Tensor:
         rows, tokens, width = x.shape
         q, k, v = self.qkv(x).view(rows, tokens, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
-        q, k = rms(q) * self.gain, rms(k)
+        gain = self.gain.clamp(-LARGEST, LARGEST) / q.shape[3]  # of vectors of length sqrt(q.shape[3])
+        q, k = rms(q) * gain, rms(k)
         if cache is not None:
             if cache[layer][0].dim() > 1:
                 k, v = torch.cat([cache[layer][0], k], 2), torch.cat([cache[layer][1], v], 2)
             cache[layer] = k, v
-        scores = q @ k.transpose(2, 3) / k.shape[3]  # of vectors of length sqrt(k.shape[3]), times the gain
-        if hidden is not None:
-            scores = scores.masked_fill(hidden, -torch.inf)
-        out: Tensor = (scores.softmax(3) @ v).transpose(1, 2).reshape(rows, tokens, width)
+        out = attend(q, k, v, None if seen is None else seen.to(v.dtype))
+        out = out.transpose(1, 2).reshape(rows, tokens, width)
         return out
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ensample.nets.attention import LARGEST, attend
 from ensample.nets.images.blocks import Setting, from_patches, padded, to_patches
 from ensample.nets.transformer import rms
 
@@ -111,9 +112,8 @@ class Block(nn.Module):
         weights = torch.cat([self.query.weight, self.key.weight, self.value.weight])  # one product is faster than three
         parts = F.linear(x, weights).view(rows, tokens, 3, self.heads, width // self.heads)
         (q, k), v = rms(parts[:, :, :2]).transpose(1, 3).unbind(2), parts[:, :, 2].transpose(1, 2)
-        scores = (q @ k.transpose(2, 3)) * (self.gain / k.shape[3]).to(q.dtype)
-        out: Tensor = (scores.softmax(3).to(v.dtype) @ v).transpose(1, 2).reshape(rows, tokens, width)
-        return out
+        out = attend(q * (self.gain.clamp(-LARGEST, LARGEST) / k.shape[3]), k, v)
+        return out.transpose(1, 2).reshape(rows, tokens, width)
 
 
 def _linear(inputs: int, outputs: int) -> nn.Linear:

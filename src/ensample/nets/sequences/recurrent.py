@@ -23,6 +23,7 @@ class Recurrent(SequenceTrunk):
         width: of its tokens and outputs.
 
     Example:
+        >>> import torch
         >>> Recurrent(Lstm(4, 1), 4)(torch.zeros(2, 3, 4), None).shape
         torch.Size([2, 3, 4])
     """

@@ -90,7 +90,7 @@ class Block(nn.Module):
         parts = inner.view(rows, tokens, 3, self.heads, width // self.heads)
         q, k = placed(parts[:, :, :2], self.gain.clamp(-LARGEST, LARGEST), turn)
         v = parts[:, :, 2].transpose(1, 2)
-        out = attend(q, k, v, seen).transpose(1, 2).reshape(rows, tokens, width)
+        out = attend(q, k, v, seen, causal=seen is None).transpose(1, 2).reshape(rows, tokens, width)
         middle = x + self.drop(self.mix(out).to(x.dtype))
         whole: Tensor = middle + self.drop(self.mlp(shifted_rms(middle, self.mix_mlp, stays)).to(x.dtype))
         return whole

@@ -42,6 +42,7 @@ class Written:
     ) -> None:
         self.net, self.sliding, self.cond, self.inputs, self.used = net, sliding, cond, inputs, used
         self.memory, self.following = memory, following
+        self.state = torch.empty(0)  # of the network, behind the last class that was appended
         self.recent: list[Tensor] = []  # classes appended and not yet among the inputs
         self.room = self._room()
 
@@ -70,7 +71,12 @@ class Written:
             self._slide()
         self.recent.append(classes)
         self.room -= 1
-        self.following = self.net.step(classes, self.memory, self.cond)
+        self.state = self.memory.step(self.net.embedded(classes, self.cond))
+        self.following = self.net.logits(self.state)
+
+    def hidden(self) -> Tensor:
+        """What the network makes of each row, [rows, width], behind the last class that was appended."""
+        return self.state
 
     @torch.no_grad()
     def take(self, rows: Tensor) -> Self:
@@ -78,7 +84,9 @@ class Written:
         self._note()
         cond, inputs, used = (part[rows] for part in (self.cond, self.inputs, self.used))
         memory, following = self.memory.take(rows), self.following[rows]
-        return type(self)(self.net, self.sliding, cond, inputs, used, memory, following)
+        taken = type(self)(self.net, self.sliding, cond, inputs, used, memory, following)
+        taken.state = self.state[rows] if len(self.state) else self.state
+        return taken
 
     def _note(self) -> None:
         """Write down what was appended."""

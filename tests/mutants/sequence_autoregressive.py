@@ -1,0 +1,34 @@
+"""Mutants of networks over sequences: parts, trunks, sliding windows, the family."""
+
+from __future__ import annotations
+
+from tests.mutants import Mutant
+
+NETS = "tests/nets/test_sequences.py"
+FAMILY = "tests/families/sequences/test_autoregressive.py"
+
+MUTANTS = [
+    Mutant("nets/attention.py", "weight.tril_()", "weight.tril_(1)", NETS + " -k 'law_15 or attention'"),
+    Mutant("nets/attention.py", ".sub_((g * out).sum(3, keepdim=True))", "", NETS + " -k hand_written"),
+    Mutant("nets/sequences/blocks.py", "torch.mul(two, cos, out=second).addcmul_(one, sin, value=way)",
+           "torch.mul(two, cos, out=second).addcmul_(one, sin, value=-way)", NETS + " -k turned"),
+    Mutant("nets/sequences/blocks.py", "of_gain = along[0].sum((0, 2), keepdim=True)[0]",
+           "of_gain = along[1].sum((0, 2), keepdim=True)[0]", NETS + " -k turned"),
+    Mutant("nets/sequences/blocks.py", "n[:, :-1] if stays is None else n[:, :-1] * stays[:, 1:]", "n[:, :-1]",
+           NETS + " -k 'each_other'"),
+    Mutant("nets/sequences/transformer.py", "record[:, None, :, None] == record[:, None, None]",
+           "record[:, None, :, None] >= record[:, None, None]", NETS + " -k 'each_other'"),
+    Mutant("nets/sequences/wavenet.py", "new.roll((self.time - other.time) % dilation, 0)", "new",
+           NETS + " -k one_token"),
+    Mutant("nets/dropout.py", "2**16 / (2**16 - level)", "1.0", NETS + " -k dropout"),
+    Mutant("families/sequences/autoregressive/sliding.py", "(target - self.context).div",
+           "(target - self.context + 1).div", FAMILY + " -k 'slide or any_length'"),
+    Mutant("families/sequences/autoregressive/model.py", "(self.sliding.start(place) == first[:, None]) & ", "",
+           FAMILY + " -k any_length"),
+    Mutant("families/sequences/autoregressive/writing.py", "self.inputs[full, self.sliding.stride :]",
+           "self.inputs[full, :kept]", FAMILY + " -k conditionals"),
+    Mutant("families/sequences/autoregressive/family.py", "torch.lerp(nats, -log_p.mean(2)",
+           "torch.lerp(nats, log_p.mean(2)", FAMILY + " -k targets_alone"),
+    Mutant("train/optimisers.py", "weight.sub_(_lying(step, weight).reshape(weight.shape)",
+           "weight.sub_(step.reshape(weight.shape)", "tests/train/test_techniques.py -k of_one_size"),
+]  # fmt: skip
