@@ -34,6 +34,8 @@ class AloneCodec(ABC, Generic[K]):
         given: names of the fields that are given, plain ones.
 
     Attributes:
+        rows_at_once: records that are taken from the data at a time, None for as many as lie together.
+        told: the kind that records made tell of themselves, where their type does not.
         field, kind: the learned one.
         beside: the codec of all other fields.
         event: what one record looks like to a family.
@@ -42,6 +44,7 @@ class AloneCodec(ABC, Generic[K]):
 
     sort: ClassVar[type[Any]]
     rows_at_once: ClassVar[int | None] = BATCH_ROWS
+    told: ClassVar[str | None] = None
     event: Any
 
     def __init__(self, schema: Schema, model: tuple[str, ...], given: tuple[str, ...] = ()) -> None:
@@ -79,7 +82,7 @@ class AloneCodec(ABC, Generic[K]):
             own = field.name == self.field
             columns.append(made if own else beside.column(field.name))
             plain = pa.field(field.name, made.type) if own else beside.schema.field(field.name)
-            told = self.kind.name if own else None
+            told = self.told if own else None
             fields.append(marks.mark(plain, field.missing or None, field.wording or None, told))
         return Dataset.from_arrow(pa.Table.from_arrays(columns, schema=pa.schema(fields)), schema, "sample")
 

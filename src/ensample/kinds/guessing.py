@@ -12,6 +12,7 @@ import pyarrow as pa
 from ensample.data import marks
 from ensample.data.pictures.column import batch_rows
 from ensample.data.schema import FORMAT, Field, Schema
+from ensample.data.texts import is_free_text
 from ensample.errors import FormatError, InputError
 from ensample.kinds.arrow import type_from_text
 from ensample.kinds.base import Kind
@@ -56,8 +57,7 @@ def guess(dataset: Dataset, kinds: Mapping[str, str] | None = None) -> Schema:
     """
     wished = dict(kinds or {})
     _check_wishes(wished, tuple(dataset.names))
-    told = {column.name: told for column in dataset.arrow_schema if (told := marks.kind(column)) in TABLE}
-    told |= wished
+    told = {f.name: Text.name for f in dataset.arrow_schema if is_free_text(f) and can_be(f.type)} | wished
     texts = [name for name, kind in told.items() if kind.partition(":")[0] == Text.name]
     rows = None if texts else batch_rows(dataset.arrow_schema)
     found = profiles(dataset.arrow_schema, dataset.batches(rows), texts=texts)

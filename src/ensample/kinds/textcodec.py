@@ -28,6 +28,7 @@ class TextCodec(AloneCodec[Text]):
     """
 
     sort = Text
+    told = Text.name
     rows_at_once = None  # as they lie: texts are encoded in blocks of bytes, however many there are
     event: Ragged
 
