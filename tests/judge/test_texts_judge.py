@@ -11,6 +11,7 @@ from scipy import stats
 import ensample as en
 from ensample.data.dataset import Dataset
 from ensample.errors import InputError
+from ensample.judge.dotplots import track
 from ensample.judge.leaderboard import compare_on
 from ensample.judge.report import report
 from ensample.judge.texts.copies import exact_copies
@@ -161,6 +162,14 @@ def test_pieces_of_the_page(real, judged):
     }
     assert set(named) == {"dog", "cat", "the"} and named["dog"] == {"word": "dog", "made": 0.4, "real": 0.0}
     assert curve(judged["fresh"]["novelty"]).count("<circle") == 20
+
+
+def test_marks_of_what_is_best_near_a_target(judged):
+    measure, floor, ceiling = (judged[name]["novelty"] for name in ("fresh", "floor", "ceiling"))
+    drawn = track(measure, floor, ceiling)
+    assert f"best {100 * measure.target:.1f}%" in drawn and ">ceiling" not in drawn
+    plain = track(judged["fresh"]["word shares"], judged["floor"]["word shares"], judged["ceiling"]["word shares"])
+    assert ">ceiling 0." in plain and "best" not in plain
 
 
 class Fake:

@@ -72,7 +72,7 @@ def track(measure: Measure, floor: Measure | None, ceiling: Measure | None) -> M
     out = [tag("line", x1=left, x2=right, y1=y, y2=y, class_="rail")]
     for name, x, anchor, words in _ends(measure, floor, ceiling, across, left, right):
         out.append(tag("line", hint(words), x1=x, x2=x, y1=y - 9, y2=y + 9, class_=f"end {name}"))
-        label = words.replace(name, _end_name(name, measure), 1).replace(":", "").split(" ±")[0]
+        label = words.replace(":", "").split(" ±")[0]
         unit = "%" if words.endswith("%") and not label.endswith("%") else ""
         out.append(text(x, y + 24, label + unit, text_anchor=anchor, class_="faint"))
     return picture(wide, 44, measure.name, *out, *_dot(Mark("this model", measure, leads=True), across, y))
@@ -100,7 +100,7 @@ def _ends(
         anchor = "start" if x < left + 36 else "end" if x > right - 36 else "middle"
         if near:
             anchor = "end" if x < near[0] or (x == near[0] and name == "floor") else "start"
-        out.append((name, x, anchor, f"{name}: {words}"))
+        out.append((name, x, anchor, f"{_end_name(name, measure)}: {words}"))
     return out
 
 
