@@ -186,6 +186,18 @@ def test_a_network_checks_drafts_beyond_its_context(network):
     assert len(plain.tokens) == 90
 
 
+def test_contrastive_search_goes_less_round(network, names):
+    where = {"sort": "cat"}
+    plain = network.generate("the", greedy=True, tokens=60, at_least=60, where=where)
+    least, most = (
+        network.generate("the", contrast=c, top_k=6, tokens=60, at_least=60, where=where) for c in (1e-9, 0.9)
+    )
+    assert least == plain != most
+    assert "".join(network.stream("the", contrast=0.9, top_k=6, tokens=60, at_least=60, where=where)) == most
+    with pytest.raises(CapabilityError, match="states of a network"):
+        names.stream("a", contrast=0.6)
+
+
 def test_only_models_of_texts_write():
     lists = en.fit({"walk": [["a", "b"], ["b", "a", "a"]] * 10}, "ngram", budget="2s")
     assert "generate" not in lists.can and not hasattr(lists, "stream")
@@ -211,6 +223,10 @@ BAD = [
     ({"beams": 4, "top_p": 0.5}, "top_p"),
     ({"greedy": True, "beams": 4}, "beams"),
     ({"greedy": True, "n": 2}, "n=1"),
+    ({"contrast": 0.5, "n": 2}, "n=1"),
+    ({"contrast": 1.5}, "contrast"),
+    ({"contrast": 0.5, "greedy": True}, "contrast"),
+    ({"contrast": 0.5, "top_p": 0.5}, "top_p"),
     ({"beams": 2, "n": 3}, "n=2"),
     ({"stop": ""}, "stop"),
     ({"stop": ["a", ""]}, "stop"),

@@ -13,13 +13,24 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ensample.errors import CapabilityError
+from ensample.errors import CapabilityError, InputError
 from ensample.events import Batch
 from ensample.families.abilities import Continues
 from ensample.kinds.textcodec import TextCodec
 from ensample.sampling import given_row
-from ensample.solvers.continuation import Continuation
-from ensample.solvers.decoding import Ended, Noise, Passage, Step, Typist, beam_search, collected, speculate, write
+from ensample.solvers.continuation import Continuation, Represents
+from ensample.solvers.decoding import (
+    Ended,
+    Noise,
+    Passage,
+    Step,
+    Typist,
+    beam_search,
+    collected,
+    contrast,
+    speculate,
+    write,
+)
 from ensample.solvers.decoding.options import Options
 from ensample.solvers.decoding.stopping import text_before
 
@@ -81,14 +92,14 @@ class Writer:
         self.rules = self.options.rules(self.tokenizer.unknown)
         self.options.constraint(self.tokenizer.pieces, 0)  # tells at once if it cannot be read
         if self.draft is not None:
-            _check_draft(self.model, self.draft)
+            _check_draft(self.model, self.draft, self.options)
         self._seen: Counter[str] = Counter()
 
     def written(self, prompts: list[str], n: int) -> list[Written]:
         """`n` texts for each prompt."""
         rows = [prompt for prompt in prompts for _ in range(n)]
         seeds = [self._seed_of(prompt) for prompt in rows]
-        each = 1 if self.draft is not None else ROWS
+        each = ROWS if self.draft is None and self.options.contrast is None else 1
         made: list[Written] = []
         for first in range(0, len(rows), each):
             part = rows[first : first + each]
@@ -115,9 +126,12 @@ class Writer:
         return made
 
     def pieces_of(self, prompt: str) -> Iterator[str]:
-        """The text of one prompt as it appears."""
+        """The text of one prompt as it appears; the prompt is read at once."""
+        return self._shown(self._steps([prompt], [self._seed_of(prompt)]))
+
+    def _shown(self, steps: Iterator[Step]) -> Iterator[str]:
         typist = Typist([stop.encode() for stop in self.options.stops])
-        for step in self._steps([prompt], [self._seed_of(prompt)]):
+        for step in steps:
             if step.classes[0] < self.tokenizer.classes and (
                 piece := typist.write(self.tokenizer.pieces[step.classes[0]])
             ):
@@ -126,10 +140,12 @@ class Writer:
             yield rest
 
     def _steps(self, prompts: list[str], seeds: list[list[int]]) -> Iterator[Step]:
-        """Write on; between steps the caller's settings of torch hold."""
+        """Read the prompts, and write on step by step."""
         options, pieces, rows = self.options, self.tokenizer.pieces, len(prompts)
         with torch.inference_mode():
             begun, past = self._begun(self.model, prompts)
+            if options.contrast is not None:
+                begun = self._begun(self.model, [""])[0]
             drafted = None if self.draft is None else self._begun(self.draft, prompts)[0]
         more: dict[str, Any] = {
             "constraint": options.constraint(pieces, rows),
@@ -137,16 +153,15 @@ class Writer:
             "log_probs": self.log_probs,
         }
         how = (past, options.tokens, options.choice, Noise(seeds), self.rules)
-        if drafted is None:
+        if options.contrast is not None:
+            steps = contrast(
+                _represents(begun), past, options.tokens, options.top_k or 4, options.contrast, self.rules, **more
+            )
+        elif drafted is None:
             steps = write(begun, *how, **more)
         else:
             steps = speculate(begun, drafted, *how, ahead=options.ahead, **more)
-        while True:
-            with torch.inference_mode():
-                step = next(steps, None)
-            if step is None:
-                return
-            yield step
+        return _careful(steps)
 
     def _begun(self, model: Model, prompts: list[str]) -> tuple[Continuation, Tensor]:
         """A row for each prompt, equal ones read once; and their classes behind one another, flush right."""
@@ -178,7 +193,27 @@ class Writer:
         return Written(text, prompt, tuple(passage.classes), told, passage.ended)
 
 
-def _check_draft(model: Model, draft: Model) -> None:
+def _careful(steps: Iterator[Step]) -> Iterator[Step]:
+    """The steps, each computed in inference mode; between them the caller's settings of torch hold."""
+    while True:
+        with torch.inference_mode():
+            step = next(steps, None)
+        if step is None:
+            return
+        yield step
+
+
+def _represents(begun: Continuation) -> Represents:
+    if not isinstance(begun, Represents):
+        raise CapabilityError(
+            "Contrastive search compares states of a network.", "generate, contrast", "no states", "draw, or fit one"
+        )
+    return begun
+
+
+def _check_draft(model: Model, draft: Model, options: Options) -> None:
+    if (way := next((name for name in options.searches if name != "greedy"), None)) is not None:
+        raise InputError("This search checks no drafts.", "generate, draft", f"also {way}", "leave one of them out")
     same = isinstance(draft.codec, TextCodec) and cast(TextCodec, model.codec).kind.tokens == draft.codec.kind.tokens
     if not same or "generate" not in draft.can or model.codec.given != draft.codec.given:
         raise CapabilityError(

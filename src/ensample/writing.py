@@ -31,6 +31,7 @@ def generate(
     repetition_penalty: float = 1.0,
     no_repeat: int | None = None,
     greedy: bool = False,
+    contrast: float | None = None,
     beams: int | None = None,
     length_power: float = 1.0,
     stop: str | Sequence[str] = (),
@@ -66,6 +67,8 @@ def generate(
         repetition_penalty: above 1, tokens that came before (in the prompt, too) become less probable.
         no_repeat: no run of so many tokens comes twice.
         greedy: the most probable token each time; nothing is drawn.
+        contrast: take, of the `top_k` (4) most probable tokens, one that is probable and unlike all before: from 0 (the
+            most probable) to 1; 0.6 is usual. Nothing is drawn. Needs a network, and reads the prompt token by token.
         beams: search for the most probable text and keep so many on the way; the `n` best are returned, best first.
         length_power: beams are compared by their log-probability divided by this power of their length.
         stop: one or several strings before which a text ends.
@@ -91,15 +94,12 @@ def generate(
         CapabilityError: the constraint leaves nothing to write, or the draft does not fit.
     """
     options = Options(
-        tokens, at_least, temperature, top_k, top_p, min_p, typical, repetition_penalty, no_repeat, greedy, beams,
-        length_power, stop, regex, grammar, schema, choices, ahead,
+        tokens, at_least, temperature, top_k, top_p, min_p, typical, repetition_penalty, no_repeat, greedy,
+        contrast, beams, length_power, stop, regex, grammar, schema, choices, ahead,
     )  # fmt: skip
     rows = counted(n)
-    if (greedy and rows > 1) or (beams is not None and rows > beams):
-        most = 1 if greedy else beams
+    if options.searches and rows > (most := beams or 1):
         raise InputError("A search finds so many texts.", "generate, n", f"{rows} of {most}", f"say n={most}")
-    if beams is not None and draft is not None:
-        raise InputError("A beam checks no drafts.", "generate, draft", f"beams={beams}", "leave one of them out")
     asked = [prompts] if isinstance(prompts, str) else list(prompts)
     _check_prompts(model, asked)
     writer = Writer(model, options, where, seed, draft, log_probs)
@@ -121,6 +121,7 @@ def stream(
     repetition_penalty: float = 1.0,
     no_repeat: int | None = None,
     greedy: bool = False,
+    contrast: float | None = None,
     stop: str | Sequence[str] = (),
     regex: str | None = None,
     grammar: str | None = None,
@@ -137,8 +138,8 @@ def stream(
     clear. Arguments are those of `generate`, and so is what is raised: at once, before the first piece.
     """
     options = Options(
-        tokens, at_least, temperature, top_k, top_p, min_p, typical, repetition_penalty, no_repeat, greedy, None,
-        1.0, stop, regex, grammar, schema, choices, ahead,
+        tokens, at_least, temperature, top_k, top_p, min_p, typical, repetition_penalty, no_repeat, greedy,
+        contrast, None, 1.0, stop, regex, grammar, schema, choices, ahead,
     )  # fmt: skip
     _check_prompts(model, [prompt])
     return Writer(model, options, where, seed, draft, False).pieces_of(prompt)

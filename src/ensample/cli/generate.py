@@ -25,6 +25,7 @@ SHAPING: tuple[tuple[str, Callable[[str], Any], str, str], ...] = (
     ("typical", float, "P", "choose among the fewest tokens of this share of nearly expected surprise"),
     ("repetition-penalty", float, "X", "above 1: what came before becomes less probable (1)"),
     ("no-repeat", count_from(1), "N", "no run of N tokens comes twice"),
+    ("contrast", float, "X", "of the --top-k (4) most probable tokens one that is probable and unlike all before"),
     ("beams", count_from(1), "N", "search for the most probable text with N on the way"),
     ("length-power", float, "X", "of beams: log-probabilities are divided by this power of the length (1)"),
 )

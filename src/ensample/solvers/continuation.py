@@ -36,6 +36,15 @@ class Continuation(Protocol):
 
 
 @runtime_checkable
+class Represents(Continuation, Protocol):
+    """A continuation of a model that has a state: what contrastive search compares."""
+
+    def hidden(self) -> Tensor:
+        """The state behind the last class of each row, float32 [rows, width]; asked for only after `append`."""
+        ...
+
+
+@runtime_checkable
 class Rewindable(Continuation, Protocol):
     """A continuation that goes on by several classes at once, and takes them back: what speculative decoding needs."""
 

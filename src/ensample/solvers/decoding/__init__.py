@@ -3,6 +3,7 @@
 from ensample.solvers.decoding.beam import beam_search
 from ensample.solvers.decoding.choices import Choice, Greedy, Noise, Sampling
 from ensample.solvers.decoding.constraints import Among, Constraint
+from ensample.solvers.decoding.contrastive import contrast
 from ensample.solvers.decoding.grammar import Grammar
 from ensample.solvers.decoding.plain import Ended, Passage, Step, collected, write
 from ensample.solvers.decoding.processors import (
@@ -43,6 +44,7 @@ __all__ = [
     "Watch",
     "beam_search",
     "collected",
+    "contrast",
     "speculate",
     "text_before",
     "write",

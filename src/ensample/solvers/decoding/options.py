@@ -29,7 +29,7 @@ COUNTS = {"tokens": 1, "at_least": 0, "top_k": 1, "no_repeat": 1, "beams": 1, "a
 MOST_AHEAD = 63
 """Tokens that may be drafted at once: a continuation takes 64 back."""
 
-SHARES = ("top_p", "min_p", "typical")
+SHARES = ("top_p", "min_p", "typical", "contrast")
 """Options that are above 0 and at most 1."""
 
 DRAWING = ("temperature", "top_k", "top_p", "min_p", "typical")
@@ -65,6 +65,7 @@ class Options:
     repetition_penalty: float = 1.0
     no_repeat: int | None = None
     greedy: bool = False
+    contrast: float | None = None
     beams: int | None = None
     length_power: float = 1.0
     stop: str | Sequence[str] = ()
@@ -91,17 +92,26 @@ class Options:
         if self.at_least > self.tokens:
             seen = f"{self.at_least} of {self.tokens}"
             raise _wrong("No more tokens are asked for than may come.", "at_least", seen, "say more tokens")
-        if self.greedy and self.beams is not None:
-            raise _wrong("There is one way to choose.", "beams", f"{self.beams} with greedy", "leave one of them out")
-        self._check_drawing()
+        self._check_ways()
         self._check_texts()
 
-    def _check_drawing(self) -> None:
-        way = "greedy" if self.greedy else "beams"
-        for name in DRAWING if self.greedy or self.beams is not None else ():
-            if (value := getattr(self, name)) != type(self).__dataclass_fields__[name].default:
+    def _check_ways(self) -> None:
+        if len(self.searches) > 1:
+            one, two = self.searches[:2]
+            raise _wrong("There is one way to choose.", two, f"also {one}", "leave one of them out")
+        for name in DRAWING if self.searches else ():
+            value = getattr(self, name)
+            if value != type(self).__dataclass_fields__[name].default and (name, *self.searches) != (
+                "top_k",
+                "contrast",
+            ):
                 rule = "Only what is drawn at random can be drawn otherwise."
-                raise _wrong(rule, name, f"{value} with {way}", "leave one of them out")
+                raise _wrong(rule, name, f"{value} with {self.searches[0]}", "leave one of them out")
+
+    @property
+    def searches(self) -> tuple[str, ...]:
+        """Ways to choose without drawing that were asked for."""
+        return tuple(name for name in ("greedy", "contrast", "beams") if getattr(self, name) not in (None, False))
 
     def _check_texts(self) -> None:
         if not all(isinstance(stop, str) and stop for stop in self.stops):
@@ -123,7 +133,7 @@ class Options:
             (None if self.repetition_penalty == 1 else self.repetition_penalty, RepetitionPenalty),
             (self.no_repeat, NoRepeat),
             (None if self.temperature == 1 else self.temperature, Temperature),
-            (self.top_k, TopK),
+            (None if self.contrast else self.top_k, TopK),
             (self.top_p, TopP),
             (self.min_p, MinP),
             (self.typical, Typical),
