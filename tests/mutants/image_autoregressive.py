@@ -9,6 +9,12 @@ HEAD = "tests/nets/test_pixelhead.py"
 FAMILY = "tests/families/images/test_autoregressive.py"
 
 MUTANTS = [
+    Mutant(
+        "families/images/autoregressive/model.py",
+        "return ~(known[:, 1:] & ~known[:, :-1]).any(1)",
+        "return known.any(1)",
+        "tests/families/images/test_autoregressive.py -k one_draw",
+    ),
     Mutant("nets/images/pixelcnn.py", "F.pad(self.taps.view(-1, 5, self.width), (0, 0, 0, 1))",
            "torch.cat([t := self.taps.view(-1, 5, self.width), t[:, :1]], 1)", NETS + " -k law_15"),
     Mutant("nets/images/pixelcnn.py", "F.pad(g, (0, 0, 1, 0))[:, :height]", "F.pad(g, (0, 0, 0, 1))[:, 1:]",

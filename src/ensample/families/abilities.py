@@ -37,6 +37,15 @@ class Draws(Protocol):
 
 
 @runtime_checkable
+class DrawsInOrder(Protocol):
+    """Fills holes in a fixed order, each given what comes before: `draw` is blind to what is known behind a hole."""
+
+    def sees_all(self, batch: Batch) -> Tensor:
+        """Whether `draw` sees all that is known of each record before its first hole, so that it is exact; [rows]."""
+        ...
+
+
+@runtime_checkable
 class WeighsLimits(Protocol):
     """Knows the chance of the limits that its `draw` meets without a weight."""
 

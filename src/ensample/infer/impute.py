@@ -10,8 +10,8 @@ import torch
 from torch import Generator, Tensor
 
 from ensample.errors import InputError
-from ensample.events import Batch, Continuous, Limit, Mixed, Ragged, concatenate
-from ensample.families.abilities import Expects, Lengthens
+from ensample.events import Batch, Continuous, Limit, Mixed, Ragged
+from ensample.families.abilities import DrawsInOrder, Expects, Lengthens
 from ensample.families.base import Distribution
 from ensample.families.compose.flat import Flattened
 from ensample.infer.condition import propose
@@ -43,8 +43,9 @@ def fill(
     """One completed record for each row; known coordinates unchanged. See `Draws.draw` for limits.
 
     Where draws see all evidence, rejection by what the limits weigh makes them exact; elsewhere (a fixed-order chain
-    with evidence after the hole) each row takes one of `PARTICLES` weighted proposals (Rubin 1987). `numbers` [rows]
-    name the rows in an error, from 0 if they are left out. A record of unknown length is given one first.
+    with evidence after the hole, see `DrawsInOrder`) each row takes one of `PARTICLES` weighted proposals (Rubin 1987).
+    `numbers` [rows] name the rows in an error, from 0 if they are left out. A record of unknown length is given one
+    first.
 
     Raises:
         InputError: some rows cannot be completed by this family at all (it says which).
@@ -54,14 +55,22 @@ def fill(
         return distribution.arrays_of(fill(completing(distribution.row), row, limits, generator, numbers))
     batch = _lengthened(distribution, batch, generator)
     numbers = torch.arange(len(batch)) if numbers is None else numbers
-    exact = distribution.sees_evidence
-    step = max(1, (ROWS_AT_ONCE if exact else ROWS_AT_ONCE // PARTICLES) // _steps(batch))
-    route = _by_rejection if exact else _resampled
-    parts = []
-    for start in range(0, len(batch), step):
-        here = slice(start, start + step)
-        parts.append(route(distribution, batch.take(here), limits, generator, numbers[here]))
-    return concatenate(parts) if parts else batch
+    exact, cells, mask = _sees_all(distribution, batch), batch.cells.clone(), batch.mask.clone()
+    for rows, route, most in (
+        (exact.nonzero()[:, 0], _by_rejection, ROWS_AT_ONCE),
+        ((~exact).nonzero()[:, 0], _resampled, ROWS_AT_ONCE // PARTICLES),
+    ):
+        for here in torch.split(rows, max(1, most // _steps(batch))) if len(rows) else ():
+            made = route(distribution, batch.take(here), limits, generator, numbers[here])
+            cells[here], mask[here] = made.cells, made.mask
+    return replace(batch, cells=cells, mask=mask)
+
+
+def _sees_all(distribution: Distribution, batch: Batch) -> Tensor:
+    """Whether a draw sees all that is known of each row, bool [rows]."""
+    if not distribution.sees_evidence and isinstance(distribution, DrawsInOrder):
+        return distribution.sees_all(batch)
+    return torch.full((len(batch),), distribution.sees_evidence)
 
 
 def _lengthened(distribution: Distribution, batch: Batch, generator: Generator) -> Batch:

@@ -14,6 +14,7 @@ from ensample.budget import Budget, Clock
 from ensample.errors import InputError
 from ensample.events import Batch, Continuous, Discrete, Lattice, Mixed, Span
 from ensample.families.images.autoregressive import ImageAutoregressive
+from ensample.infer.impute import PARTICLES, fill
 from ensample.kinds.images import Images
 from ensample.run import Run
 from ensample.train import learn
@@ -95,6 +96,22 @@ def test_completed_digits_keep_what_is_known(model):
     whole = model.log_prob(late)
     first = model.log_prob(Batch(late.cells, mask, batch.cond))
     assert torch.allclose(weight, whole - first, atol=1e-3), "weights are what the known part adds"
+
+
+def test_one_draw_is_enough_where_all_that_is_known_comes_first(monkeypatch):
+    records = digits(slice(0, 6), given=False)
+    own = ImageAutoregressive(width=8, layers=1, row_width=8).build(records, 0).eval()
+    batch = records.batch()
+    mask = torch.ones_like(batch.mask)
+    mask[:, :, 6:] = False
+    mask[2] = False
+    mask[4, :, 7, 7] = True  # behind holes
+    assert own.sees_all(dataclasses.replace(batch, mask=mask)).tolist() == [True, True, True, True, False, True]
+    asked, draw = [], own.draw
+    monkeypatch.setattr(own, "draw", lambda part, *rest: asked.append(len(part)) or draw(part, *rest))
+    made = fill(own, dataclasses.replace(batch, mask=mask), [], Generator().manual_seed(0))
+    assert sorted(asked) == [5, PARTICLES] and made.mask.all()
+    assert torch.equal(made.cells[mask], batch.cells[mask])
 
 
 def test_levels_need_not_start_at_zero():

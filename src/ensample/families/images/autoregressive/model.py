@@ -58,8 +58,8 @@ class AutoregressivePictures(nn.Module, ArrayDistribution):
         Raises:
             InputError: something is unset before something known; its integral has no closed form.
         """
-        known = batch.mask.reshape(len(batch), *self.net.shape).flatten(2).transpose(1, 2).flatten(1)
-        if bool((known[:, 1:] & ~known[:, :-1]).any()):
+        known = self._chain(batch)
+        if not bool(self.sees_all(batch).all()):
             raise InputError(
                 "A picture is scored up to its first hole: pixels are a chain.",
                 "log_prob",
@@ -98,6 +98,15 @@ class AutoregressivePictures(nn.Module, ArrayDistribution):
         weights = torch.cat(weight) if weight else torch.zeros(0, dtype=torch.float64)
         return Batch(filled, torch.ones_like(filled, dtype=torch.bool), batch.cond), weights
 
+    def sees_all(self, batch: Batch) -> Tensor:
+        """Whether all that is known of each picture comes before its first hole in raster order, bool [rows]."""
+        known = self._chain(batch)
+        return ~(known[:, 1:] & ~known[:, :-1]).any(1)
+
     def arrays(self) -> dict[str, Tensor]:
         """Weights."""
         return dict(self.state_dict())
+
+    def _chain(self, batch: Batch) -> Tensor:
+        """What is known, in the order of the chain: pixel by pixel and channel by channel, bool [rows, steps]."""
+        return batch.mask.reshape(len(batch), *self.net.shape).flatten(2).transpose(1, 2).flatten(1)
