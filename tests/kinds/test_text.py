@@ -113,6 +113,14 @@ def test_all_texts_together_have_probability_one(family):
         assert own == pytest.approx(float((made <= 4).double().mean()), abs=0.01)
 
 
+@pytest.mark.parametrize("form", ["text:bytes", "text:words", "text:bpe:300"])
+def test_other_tokenizers_never_give_more_than_one(form):
+    data = texts_of(["a b", "b a", "a", "", "b"] * 6, form)
+    model = en.fit(data, "ngram", budget="20 steps", seed=0)
+    total = np.exp(model.log_prob(every_text("ab ", 5))).sum()
+    assert 0.5 < total <= 1
+
+
 def test_a_missing_text_is_a_value_or_has_a_price():
     some, none = texts_of(["a", None, "b"] * 10), texts_of(["a", "b"] * 10)
     assert codec(some).event.missing and codec(some).encode(some).lengths[1] == MISSING_LENGTH
