@@ -138,7 +138,7 @@ def test_distinct_compares_as_many_tokens():
 
 
 def test_novelty_by_sets():
-    made, real, train = scraps(40, 30, "ab"), scraps(40, 30, "ab", 1), scraps(20, 30, "ab", 2)
+    made, real, train = scraps(60, 30, "ab"), scraps(60, 30, "ab", 1), scraps(20, 30, "ab", 2)
     found = novelty(characters(made), characters(real), characters(train), "character", 0)
     for n in ORDERS:
         known = {run for text in train for run in runs(text, n)}
@@ -147,6 +147,13 @@ def test_novelty_by_sets():
             assert found.parts[f"{before}{n}"] == pytest.approx(np.mean([run not in known for run in every]))
     assert found.value == pytest.approx(np.mean([found.parts[str(n)] for n in ORDERS]))
     assert found.target == pytest.approx(np.mean([found.parts[f"held out {n}"] for n in ORDERS]))
+
+
+def test_novelty_leaves_out_lengths_that_few_texts_have():
+    made, real, train = (characters([*scraps(300, 8, "abcd", seed), "a" * 13]) for seed in range(3))
+    found = novelty(made, real, train, "character", 0)
+    assert "held out 5" in found.parts and "8" not in found.parts
+    assert "runs of 4 to" in found.words and 0.05 < found.value and found.high - found.low < 0.1
 
 
 def test_distances_are_those_of_scipy():

@@ -13,12 +13,15 @@ NOVELTY = "novelty"
 ORDERS = range(4, 14)
 """Lengths of the runs that are looked for."""
 
+FEWEST = 200
+"""Runs of a side below which longer ones tell nothing."""
+
 
 def novelty(made: Tokens, real: Tokens, train: Tokens, unit: str, seed: int) -> Measure:
     """Share of runs of 4 to 13 tokens that stand in no training text, in the mean over these lengths.
 
     Real texts that were held out have some novelty too, which is the target: more of it is nonsense or courage, less
-    of it is copying. `parts` has the share of each length.
+    of it is copying. `parts` has the share of each length, up to those that few texts have.
 
     Arguments:
         made: tokens of made texts.
@@ -29,14 +32,19 @@ def novelty(made: Tokens, real: Tokens, train: Tokens, unit: str, seed: int) -> 
     """
     shares, usual, weights, replicates = {}, [], resamples(len(made), seed + 1), []
     for n, (new, total), (real_new, real_total) in _new(made, real, train):
+        if n > ORDERS[0] and min(total.sum(), real_total.sum()) < FEWEST:
+            break
         shares[str(n)] = float(new.sum() / max(total.sum(), 1))
         usual.append(float(real_new.sum() / max(real_total.sum(), 1)))
         replicates.append(weights @ new / np.maximum(weights @ total, 1))
     value, target = float(np.mean(list(shares.values()))), float(np.mean(usual))
     draws = np.mean(replicates, axis=0)
     low, high = spread(value, draws, (0.0, 1.0))
-    words = f"{value:.1%} of runs of {ORDERS[0]} to {ORDERS[-1]} {unit}s stand in no training text; of held-out texts "
-    words += f"{target:.1%}"
+    longest = max(map(int, shares))
+    words = (
+        f"{value:.1%} of runs of {ORDERS[0]} to {longest} {unit}s stand in no training text; of held-out texts "
+        f"{target:.1%}"
+    )
     parts = shares | {f"held out {n}": share for n, share in zip(shares, usual, strict=True)}
     how = f"bootstrap of {len(made):,} made texts against {len(train):,} training texts"
     return Measure(NOVELTY, value, low, high, "nearer", target, words, how, parts=parts, draws=draws)

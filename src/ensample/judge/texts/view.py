@@ -104,19 +104,20 @@ def _column(side: Side) -> Column:
 def curve(novelty: Measure) -> Markup:
     """Share of runs that stand in no training text by their length: made texts, and held-out ones."""
     wide, high = 640.0, 240.0
-    across, up = Scale(ORDERS[0], ORDERS[-1], 44, wide - 14), Scale(0, 1, high - 38, 12)
+    orders = [n for n in ORDERS if str(n) in novelty.parts]
+    across, up = Scale(orders[0], orders[-1], 44, wide - 14), Scale(0, 1, high - 38, 12)
     out = []
     for share in ticks(0, 1, 4):
         out.append(tag("line", x1=44, x2=wide - 14, y1=up(share), y2=up(share), class_="guide"))
         out.append(text(38, up(share) + 4, percent(share), text_anchor="end"))
     for before, style in (("held out ", "real-line"), ("", "made-line")):
-        shares = [novelty.parts[f"{before}{n}"] for n in ORDERS]
-        out.append(path([(across(n), up(share)) for n, share in zip(ORDERS, shares, strict=True)], class_=style))
-        for n, share in zip(ORDERS, shares, strict=True):
+        shares = [novelty.parts[f"{before}{n}"] for n in orders]
+        out.append(path([(across(n), up(share)) for n, share in zip(orders, shares, strict=True)], class_=style))
+        for n, share in zip(orders, shares, strict=True):
             words = hint(f"{before or 'made '}runs of {n} characters: {percent(share)} stand in no training text")
             side = "real" if before else "made"
             out.append(tag("circle", words, cx=across(n), cy=up(share), r=3.5, class_=side))
-    out += [text(across(n), high - 20, str(n), text_anchor="middle") for n in ORDERS]
+    out += [text(across(n), high - 20, str(n), text_anchor="middle") for n in orders]
     out.append(text(wide / 2, high - 3, "characters of a run", text_anchor="middle"))
     return picture(wide, high, "share of runs that stand in no training text", *out)
 
