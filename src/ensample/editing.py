@@ -15,8 +15,7 @@ from ensample.data.pictures.column import MODES, NAMES, is_pictures, pixels_of, 
 from ensample.data.readers import read as read_records
 from ensample.errors import CapabilityError, InputError
 from ensample.events import Batch
-from ensample.families.abilities import Denoises, Draws, Translates
-from ensample.families.compose.flat import Flattened
+from ensample.families.abilities import AsRows, Denoises, Draws, Translates
 from ensample.infer.impute import fill
 from ensample.infer.restore import Flows, restore, vary
 from ensample.infer.style import stylised
@@ -178,7 +177,7 @@ def restyle(data: Any, style: Any, *, keep: float = 1.0, steps: int = 150) -> Da
 
 
 def _fill(model: Model, batch: Batch, generator: Generator) -> Batch:
-    if not isinstance(model.distribution, Draws | Flattened):
+    if not isinstance(model.distribution, AsRows | Draws):
         raise CapabilityError(
             "Filling needs a family with conditional draws.", "edit", model.family.name, "fit image-field"
         )

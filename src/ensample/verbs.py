@@ -17,7 +17,6 @@ from ensample.families.abilities import (
     Translates,
 )
 from ensample.families.base import ArrayDistribution, Distribution, Fitted, Guarantee
-from ensample.families.compose.flat import Flattened
 
 if TYPE_CHECKING:
     from ensample.model import Model
@@ -71,9 +70,7 @@ def capabilities(distribution: type[Fitted], guarantees: Mapping[str, Guarantee]
             out["classify"] = out["log_prob"]
     if issubclass(distribution, Draws):
         out["impute"] = guarantees.get("draw", "exact")
-    elif issubclass(distribution, Scores) and (
-        not issubclass(distribution, Alone) or issubclass(distribution, Flattened)
-    ):
+    elif issubclass(distribution, Scores) and (not issubclass(distribution, Alone) or _as_rows(distribution)):
         out["impute"] = "estimate"  # by `infer.proposal`
     if issubclass(distribution, ArrayDistribution) and "impute" in out:  # pictures have holes where one says so
         out["edit"] = out.pop("impute")
@@ -103,3 +100,8 @@ def offered() -> dict[str, dict[str, Guarantee]]:
 def _encodes(distribution: type[Fitted]) -> bool:
     """Whether it is `Encodes`, whose width an instance alone has."""
     return hasattr(distribution, "encode") and hasattr(distribution, "decode")
+
+
+def _as_rows(distribution: type[Fitted]) -> bool:
+    """Whether it is `AsRows`, whose row an instance alone has."""
+    return hasattr(distribution, "rows") and hasattr(distribution, "arrays_of")

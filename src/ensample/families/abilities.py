@@ -8,6 +8,7 @@ from typing import Protocol, runtime_checkable
 from torch import Generator, Tensor
 
 from ensample.events import Batch, Limit
+from ensample.families.base import Distribution
 from ensample.families.graph import Graph
 from ensample.solvers.continuation import Continuation
 
@@ -51,6 +52,21 @@ class WeighsLimits(Protocol):
 
     def log_within(self, batch: Batch, limits: Sequence[Limit]) -> Tensor:
         """Log-density of the known coordinates and those limits together, float64 [rows], up to a constant a row."""
+        ...
+
+
+@runtime_checkable
+class AsRows(Protocol):
+    """A distribution of arrays that is one of rows: whatever can be asked of rows can be asked of it."""
+
+    row: Distribution
+
+    def rows(self, batch: Batch) -> Batch:
+        """Arrays as rows of a table."""
+        ...
+
+    def arrays_of(self, batch: Batch) -> Batch:
+        """Inverse of `rows`."""
         ...
 
 

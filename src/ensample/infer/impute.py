@@ -11,9 +11,8 @@ from torch import Generator, Tensor
 
 from ensample.errors import InputError
 from ensample.events import Batch, Continuous, Limit, Mixed, Ragged
-from ensample.families.abilities import DrawsInOrder, Expects, Lengthens
+from ensample.families.abilities import AsRows, DrawsInOrder, Expects, Lengthens
 from ensample.families.base import Distribution
-from ensample.families.compose.flat import Flattened
 from ensample.infer.condition import propose
 from ensample.infer.proposal import completing
 
@@ -50,7 +49,7 @@ def fill(
     Raises:
         InputError: some rows cannot be completed by this family at all (it says which).
     """
-    if isinstance(distribution, Flattened):
+    if isinstance(distribution, AsRows):
         row = distribution.rows(batch)
         return distribution.arrays_of(fill(completing(distribution.row), row, limits, generator, numbers))
     batch = _lengthened(distribution, batch, generator)

@@ -11,9 +11,8 @@ import torch
 from torch import Generator, Tensor
 
 from ensample.events import Batch, Limit
-from ensample.families.abilities import Resolves, Scores, WeighsLimits
+from ensample.families.abilities import AsRows, Resolves, Scores, WeighsLimits
 from ensample.families.base import Distribution
-from ensample.families.compose.flat import Flattened
 from ensample.families.quadrature import POINTS, lattice_rule
 
 FINE = 0.05
@@ -30,7 +29,7 @@ def cell_log_prob(distribution: Distribution, batch: Batch) -> Tensor:
     """
     if distribution.measure == "cells":
         return cast(Scores, distribution).log_prob(batch).to(torch.float64)
-    if isinstance(distribution, Flattened):
+    if isinstance(distribution, AsRows):
         return cell_log_prob(distribution.row, distribution.rows(batch))
     total = torch.empty(len(batch), dtype=torch.float64)
     for rows, points in _by_points(distribution, batch):
