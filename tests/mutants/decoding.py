@@ -25,7 +25,12 @@ MUTANTS = [
         HERE,
     ),
     Mutant("solvers/decoding/plain.py", "noise.take(kept)", "noise", HERE),
-    Mutant("solvers/decoding/rules.py", "written < self.at_least", "written < self.at_least - 1", HERE),
+    Mutant(
+        "solvers/decoding/rules.py",
+        "shape[1], written < self.at_least)",
+        "shape[1], written < self.at_least - 1)",
+        HERE,
+    ),
     Mutant("solvers/decoding/stopping.py", "self._tails[row] + self._pieces[number]", "self._pieces[number]", HERE),
     Mutant("solvers/decoding/stopping.py", "- self._beginning()", "", HERE),
     Mutant("solvers/decoding/beam.py", "/ tokens**power", "/ length**power", HERE),
@@ -52,4 +57,6 @@ MUTANTS = [
     Mutant(
         "families/sequences/autoregressive/writing.py", "if slide[0] >= self.count", "if slide[0] > self.count", BACK
     ),
+    Mutant("solvers/decoding/contrastive.py", "states.append(new[place : place + 1])", "pass", HERE),
+    Mutant("solvers/decoding/contrastive.py", "like.masked_fill(classes == end, 0.0)", "like", HERE),
 ]
