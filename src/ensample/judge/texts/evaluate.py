@@ -13,7 +13,7 @@ from ensample.judge.measure import Measure, Sort, mean_draws, spread
 from ensample.judge.text import figure
 from ensample.judge.texts.copies import text_copies
 from ensample.judge.texts.likelihood import likelihood
-from ensample.judge.texts.novelty import novelty
+from ensample.judge.texts.novelty import novelty, runs_of
 from ensample.judge.texts.reference import Side, TextReference, enough
 from ensample.judge.texts.shapes import CHARACTERS, LENGTHS, WORDS, characters_distance, lengths, words_distance
 from ensample.judge.texts.tokens import codes
@@ -69,12 +69,16 @@ def judge_texts(
         measures = [*likelihood(log_prob, texts, reference.tokens_scored, sort, reference.seed), *measures]
     check = None
     if reference.knows_train:
-        measures.append(
-            novelty(fake.characters, real.characters, reference.learned.characters, "character", reference.seed)
-        )
+        known = reference.once(training_runs)
+        measures.append(novelty(fake.characters, real.characters, known, "character", reference.seed))
         check = text_copies(reference, made.side)
         measures += [check.span, check.long, check.share, check.exact]
     return Judgement(tuple(measures), check, made, time.perf_counter() - start)
+
+
+def training_runs(reference: TextReference) -> tuple[np.ndarray, ...]:
+    """Runs of characters of the training texts that copies are looked for in."""
+    return runs_of(reference.learned.characters)
 
 
 def sides(reference: TextReference, made: Side) -> tuple[Side, Side]:

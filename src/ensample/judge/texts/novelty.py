@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -17,7 +17,12 @@ FEWEST = 200
 """Runs of a side below which longer ones tell nothing."""
 
 
-def novelty(made: Tokens, real: Tokens, train: Tokens, unit: str, seed: int) -> Measure:
+def runs_of(tokens: Tokens) -> tuple[np.ndarray, ...]:
+    """Numbers of all runs of each of the lengths, sorted; uint64 each."""
+    return tuple(np.sort(keys) for _, keys, _ in grams(tokens, ORDERS[0], ORDERS[-1]))
+
+
+def novelty(made: Tokens, real: Tokens, train: Sequence[np.ndarray], unit: str, seed: int) -> Measure:
     """Share of runs of 4 to 13 tokens that stand in no training text, in the mean over these lengths.
 
     Real texts that were held out have some novelty too, which is the target: more of it is nonsense or courage, less
@@ -26,7 +31,7 @@ def novelty(made: Tokens, real: Tokens, train: Tokens, unit: str, seed: int) -> 
     Arguments:
         made: tokens of made texts.
         real: those of held-out texts.
-        train: those of training texts.
+        train: runs of training texts, from `runs_of`.
         unit: what a token is called.
         seed: of the bootstrap.
     """
@@ -46,7 +51,7 @@ def novelty(made: Tokens, real: Tokens, train: Tokens, unit: str, seed: int) -> 
         f"{target:.1%}"
     )
     parts = shares | {f"held out {n}": share for n, share in zip(shares, usual, strict=True)}
-    how = f"bootstrap of {len(made):,} made texts against {len(train):,} training texts"
+    how = f"bootstrap of {len(made):,} made texts"
     return Measure(NOVELTY, value, low, high, "nearer", target, words, how, parts=parts, draws=draws)
 
 
@@ -54,11 +59,9 @@ Counts = tuple[np.ndarray, np.ndarray]
 """New runs of each text, and all of them."""
 
 
-def _new(made: Tokens, real: Tokens, train: Tokens) -> Iterator[tuple[int, Counts, Counts]]:
+def _new(made: Tokens, real: Tokens, train: Sequence[np.ndarray]) -> Iterator[tuple[int, Counts, Counts]]:
     sides = (grams(side, ORDERS[0], ORDERS[-1]) for side in (made, real))
-    for known, *found in zip(grams(train, ORDERS[0], ORDERS[-1]), *sides, strict=True):
-        n, keys, _ = known
-        keys = np.sort(keys)
+    for n, keys, *found in zip(ORDERS, train, *sides, strict=True):
         counts = [
             (np.bincount(owners, ~stands_in(own, keys), len(side)), np.bincount(owners, minlength=len(side)))
             for side, (_, own, owners) in zip((made, real), found, strict=True)
