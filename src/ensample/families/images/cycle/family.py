@@ -49,7 +49,8 @@ class ImageCycle(Training):
 
     Arguments:
         cycle: weight of the way there and back.
-        identity: weight of staying as it is.
+        identity: weight of staying as it is, for sorts that share their colours; where all pixels change, it makes
+            the translator cling to what it is given.
         anneal: steps in which both weights rise from 0, so that the first thing learned is what a sort looks like.
         penalty_weight: weight of the squared slope of the critic at real and at made pictures.
         width, depth, fold, sizes: of the translator, as of `nets.images.coders.ConvEncoder`; by the size of the

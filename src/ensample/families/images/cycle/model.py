@@ -55,12 +55,14 @@ class TranslatedPictures(nn.Module, Fitted):
         """What the translator minimises: `L_G` of `ImageCycle`."""
         real, own = self._seen(batch)
         to = self._others(own, generator)
-        made, same = self._made(torch.cat([real, real]), torch.cat([to, own])).chunk(2)
+        made = self._made(real, to)
         back = self._made(made, own)
         self.latest = made.detach(), to
         scores = self.critic(made, to)
         loss = self.objective.generator(scores, scores)  # it does not look at the first
-        ways = self.options.cycle * F.l1_loss(back, real) + self.options.identity * F.l1_loss(same, real)
+        ways = self.options.cycle * F.l1_loss(back, real)
+        if self.options.identity:
+            ways = ways + self.options.identity * F.l1_loss(self._made(real, own), real)
         return loss + self._share() * ways
 
     def critic_loss(self, batch: Batch, generator: Generator) -> Tensor:
