@@ -151,7 +151,7 @@ def test_hand_written_gradients_are_those_of_differences():
 
 def plain_placed(x, gain, turn):
     """By complex numbers."""
-    q, k = F.normalize(x, dim=4).permute(2, 0, 3, 1, 4)
+    q, k = F.normalize(x[:, :, :2], dim=4).permute(2, 0, 3, 1, 4)
     angle = torch.complex(*turn)
 
     def spun(v):
@@ -159,14 +159,14 @@ def plain_placed(x, gain, turn):
         out = torch.complex(one, two) * angle
         return torch.cat([out.real, out.imag], -1)
 
-    return spun(q) * gain, spun(k)
+    return spun(q) * gain, spun(k), x[:, :, 2].transpose(1, 2)
 
 
 def test_queries_and_keys_are_turned_by_their_places_and_their_gradient_is_right():
-    x, gain, turn = torch.randn(2, 5, 2, 3, 4, generator=gen()), torch.rand(3, 1, 1, generator=gen()), waves(5, 4)
+    x, gain, turn = torch.randn(2, 5, 3, 3, 4, generator=gen()), torch.rand(3, 1, 1, generator=gen()), waves(5, 4)
     x.requires_grad_()
     gain.requires_grad_()
-    toward = [torch.randn(2, 3, 5, 4, generator=gen(s)) for s in (1, 2)]
+    toward = [torch.randn(2, 3, 5, 4, generator=gen(s)) for s in (1, 2, 3)]
     slopes = []
     for way in (placed, plain_placed):
         out = way(x, gain, turn)

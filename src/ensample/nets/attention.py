@@ -53,7 +53,7 @@ class _Attend(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
         q, k, v, weight, total, out = ctx.saved_tensors
-        g = g / total
+        g = g.contiguous() / total
         of_v = weight.transpose(2, 3) @ g
         of_scores = (g @ v.transpose(2, 3)).sub_((g * out).sum(3, keepdim=True)).mul_(weight)
         return of_scores @ k, of_scores.transpose(2, 3) @ q, of_v, None, None

@@ -64,44 +64,50 @@ def waves(context: int, width: int, base: float = 10_000.0) -> Tensor:
     return torch.stack([angle.cos(), angle.sin()]).to(torch.float32)
 
 
-def placed(x: Tensor, gain: Tensor, turn: Tensor) -> tuple[Tensor, Tensor]:
-    """Queries and keys of unit length, turned by their places; queries times a gain.
+def placed(x: Tensor, gain: Tensor, turn: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Queries and keys of unit length, turned by their places, queries times a gain; and values as they are.
 
     Arguments:
-        x: [rows, tokens, 2, heads, width]: queries, keys.
+        x: [rows, tokens, 3, heads, width]: queries, keys, values.
         gain: [heads, 1, 1].
         turn: cosines and sines [2, tokens, width / 2] as of `waves`.
 
     Returns:
-        Queries and keys [rows, heads, tokens, width], of the type of x.
+        Queries, keys and values [rows, heads, tokens, width], of the type of x.
     """
-    out: tuple[Tensor, Tensor] = _Placed.apply(x, gain, turn)  # type: ignore[no-untyped-call]
+    out: tuple[Tensor, Tensor, Tensor] = _Placed.apply(x, gain, turn)  # type: ignore[no-untyped-call]
     return out
 
 
 class _Placed(torch.autograd.Function):
-    """A turn keeps lengths and angles, so that the gradient of the norm can be taken from what was turned."""
+    """A turn keeps lengths and angles, so that the gradient of the norm can be taken from what was turned.
+
+    Numbers are put into the order of the output at once: what reads them across is several times slower.
+    """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, gain: Tensor, turn: Tensor) -> tuple[Tensor, Tensor]:
-        kind, x = x.dtype, x.permute(2, 0, 3, 1, 4).to(torch.float32)  # [2, rows, heads, tokens, width]
-        rate = torch.linalg.vector_norm(x, dim=-1, keepdim=True).square_().add_(TINY).rsqrt_()
-        out = turned(x, turn).mul_(rate)
-        kept = out.to(kind)
+    def forward(ctx: Any, x: Tensor, gain: Tensor, turn: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        both = x[:, :, :2].permute(2, 0, 3, 1, 4).to(torch.float32, memory_format=torch.contiguous_format)
+        rate = torch.linalg.vector_norm(both, dim=-1, keepdim=True).square_().add_(TINY).rsqrt_()
+        out = turned(both, turn).mul_(rate)
+        kept = out.to(x.dtype)
         ctx.save_for_backward(kept, rate, gain, turn)
-        return (out[0] * gain).to(kind), kept[1]
+        return (out[0] * gain).to(x.dtype), kept[1], x[:, :, 2].transpose(1, 2).contiguous()
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor, Tensor, None]:
+    def backward(ctx: Any, of_q: Tensor, of_k: Tensor, of_v: Tensor) -> tuple[Tensor, Tensor, None]:
         kept, rate, gain, turn = ctx.saved_tensors
-        out = kept.to(torch.float32)
-        g = torch.stack(slopes).to(torch.float32)
+        out, g = kept.to(torch.float32), torch.empty_like(kept, dtype=torch.float32)
+        g[0], g[1] = of_q, of_k
         along = (g * out).sum(-1, keepdim=True)
         of_gain = along[0].sum((0, 2), keepdim=True)[0]
         g.addcmul_(out, -along)
         g[0].mul_(gain)
-        of_x = turned(g, turn, -1.0).mul_(rate).to(kept.dtype).permute(1, 3, 0, 2, 4)
+        rows, heads, tokens, width = of_v.shape
+        of_x = of_v.new_empty(rows, tokens, 3, heads, width)
+        of_x[:, :, :2] = turned(g, turn, -1.0).mul_(rate).permute(1, 3, 0, 2, 4)
+        of_x[:, :, 2] = of_v.transpose(1, 2)
         return of_x, of_gain, None
 
 

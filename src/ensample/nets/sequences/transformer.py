@@ -88,8 +88,7 @@ class Block(nn.Module):
         rows, tokens, width = x.shape
         inner = F.linear(shifted_rms(x, self.mix_attention, stays), self.qkv.flatten(0, 1))
         parts = inner.view(rows, tokens, 3, self.heads, width // self.heads)
-        q, k = placed(parts[:, :, :2], self.gain.clamp(-LARGEST, LARGEST), turn)
-        v = parts[:, :, 2].transpose(1, 2)
+        q, k, v = placed(parts, self.gain.clamp(-LARGEST, LARGEST), turn)
         out = attend(q, k, v, seen, causal=seen is None).transpose(1, 2).reshape(rows, tokens, width)
         middle = x + self.drop(self.mix(out).to(x.dtype))
         whole: Tensor = middle + self.drop(self.mlp(shifted_rms(middle, self.mix_mlp, stays)).to(x.dtype))
