@@ -47,12 +47,11 @@ class Suffixes:
         self.starts = np.concatenate([[0], (self.lengths + 1).cumsum()])[:-1]  # a text, its end, a text, ...
         inside = np.repeat(self.starts - (self.lengths.cumsum() - self.lengths), self.lengths)
         stream[inside + np.arange(len(inside))] = codes(texts)
-        self.ranks = [np.unique(stream, return_inverse=True)[1].reshape(-1).astype(np.int32)]
-        reach, size = 1, len(stream)
-        while reach <= longest and int(self.ranks[-1].max(initial=0)) + 1 < size:
-            key = self.ranks[-1].astype(np.int64) * (size + 1)
-            key[:-reach] += self.ranks[-1][reach:] + 1
-            self.ranks.append(_ranked(key))
+        _, number, counts = np.unique(stream, return_inverse=True, return_counts=True)
+        self.ranks = [(counts.cumsum() - counts)[number].astype(np.int32)]
+        reach = 1
+        while reach <= longest and len(alike := _alike(self.ranks[-1])):
+            self.ranks.append(_refined(self.ranks[-1], alike, reach))
             reach *= 2
 
     @cached_property
@@ -134,14 +133,26 @@ class Suffixes:
         return total
 
 
-def _ranked(keys: np.ndarray) -> np.ndarray:
-    """Number of each key among the different ones, int32."""
+def _alike(ranks: np.ndarray) -> np.ndarray:
+    """Places whose rank others have too."""
+    return np.flatnonzero(np.bincount(ranks)[ranks] > 1)
+
+
+def _refined(ranks: np.ndarray, alike: np.ndarray, reach: int) -> np.ndarray:
+    """Ranks by twice as many characters, int32; only places that were alike can change (Larsson and Sadakane 2007).
+
+    A rank is the number of suffixes that are smaller, so that equal ones can be told apart inside the room they have.
+    """
+    behind = np.concatenate([ranks, np.full(reach, -1, np.int32)])[alike + reach] + 1
+    keys = ranks[alike].astype(np.int64) * (len(ranks) + 1) + behind
     order = np.argsort(keys)
-    sorted_keys = keys[order]
-    new = np.zeros(len(keys), np.int32)
-    new[1:] = sorted_keys[1:] != sorted_keys[:-1]
-    out = np.empty(len(keys), np.int32)
-    out[order] = new.cumsum()
+    keys, alike = keys[order], alike[order]
+    group, place = ranks[alike], np.arange(len(alike))
+    first, own = (
+        np.maximum.accumulate(np.where(np.append(True, part[1:] != part[:-1]), place, 0)) for part in (group, keys)
+    )
+    out = ranks.copy()
+    out[alike] = group + (own - first)
     return out
 
 
