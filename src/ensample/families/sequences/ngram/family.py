@@ -16,7 +16,7 @@ from ensample.families.sequences.ngram.levels import levels_of
 from ensample.families.sequences.ngram.model import NgramSequences, classes_of
 from ensample.families.sequences.ngram.smoothing import Counts, kept
 from ensample.families.sequences.ngram.storage import restored
-from ensample.families.sequences.ngram.tally import Tally, tallied
+from ensample.families.sequences.ngram.tally import MOST, Tally, tallied
 from ensample.families.sequences.ngram.windows import Stream, Windows
 from ensample.kinds.records import Records
 from ensample.kinds.sequences import Sequences
@@ -43,7 +43,7 @@ class Ngram:
 
     Arguments:
         order: symbols of the longest n-grams; None takes the order that scores held-out parts of the records best (the
-            lowest one of those that are about as good).
+            lowest one of those that are about as good), or a lower one where too many n-grams would have to be kept.
         highest: the highest order that is tried where none is given.
         least: n-grams met fewer than so many times are dropped; single symbols are not.
 
@@ -85,7 +85,8 @@ class Ngram:
         if order is None:
             run.report(Progress("choose the order", 0.0))
             order = best_order(stream, self.highest, self.least, seed)
-        tally = tallied(_in_time(stream, order, run), order, stream.classes, None)
+        most = MOST if self.order is None else None
+        tally = tallied(_in_time(stream, order, run), order, stream.classes, most)
         missing = float((records.lengths == MISSING_LENGTH).mean())
         return NgramSequences(records.event, smoothed(tally, self.least), missing)
 

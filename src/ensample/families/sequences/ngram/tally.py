@@ -9,7 +9,7 @@ import numpy as np
 
 from ensample.families.sequences.ngram.windows import Windows
 
-MOST = 2**24
+MOST = 2**23
 """Different windows that are kept before the order is lowered, where it may be."""
 
 
