@@ -15,7 +15,7 @@ MUTANTS = [
         "torch.where(met < 0, met / self.penalty,",
         HERE,
     ),
-    Mutant("solvers/decoding/processors.py", "share.cumsum(1) - share >= mass", "share.cumsum(1) >= mass", HERE),
+    Mutant("solvers/decoding/processors.py", "kept = total - share < mass", "kept = total < mass", HERE),
     Mutant("solvers/decoding/processors.py", "entropy = -(p * surprise)", "entropy = (p * surprise)", HERE),
     Mutant("solvers/decoding/choices.py", "(1 - 2.0**-40) * ", "", HERE),
     Mutant(
@@ -59,4 +59,5 @@ MUTANTS = [
     ),
     Mutant("solvers/decoding/contrastive.py", "states.append(new[place : place + 1])", "pass", HERE),
     Mutant("solvers/decoding/contrastive.py", "like.masked_fill(classes == end, 0.0)", "like", HERE),
+    Mutant("solvers/decoding/processors.py", "if whole or bool((total[:, -1] >= mass).all())", "if True", HERE),
 ]

@@ -96,6 +96,19 @@ def test_processors_do_what_a_loop_does(processor, plain):
     np.testing.assert_allclose(got, wanted, rtol=1e-6)
 
 
+@pytest.mark.parametrize("spread", [0.01, 6.0])
+@pytest.mark.parametrize("mass", [0.1, 0.9, 1.0])
+def test_of_a_large_vocabulary_as_few_are_kept(mass, spread):
+    logits = np.random.default_rng(0).normal(0, spread, (3, 3000)).astype(np.float32)
+    past = torch.zeros(3, 0, dtype=torch.int64)
+    for processor, rank in ((TopP(mass), lambda row: -row), (Typical(mass), None)):
+        got = torch.isfinite(processor(torch.from_numpy(logits), past)).sum(1).tolist()
+        for row, count in zip(logits, got, strict=True):
+            p = softmax(row)
+            order = -row if rank else np.abs(-np.log(p) + (p * np.log(p)).sum())
+            assert count == pytest.approx(len(fewest(p, order, mass)), rel=0.01)
+
+
 def test_no_repeat_keeps_a_row_that_has_nothing_else():
     logits = torch.tensor([[0.0, -math.inf, -math.inf]])
     assert NoRepeat(1)(logits, torch.tensor([[0, 1]])).tolist() == logits.tolist()
