@@ -29,6 +29,7 @@ MUTANTS = [
            "self.inputs[full, :kept]", FAMILY + " -k conditionals"),
     Mutant("families/sequences/autoregressive/family.py", "torch.lerp(nats, -log_p.mean(2)",
            "torch.lerp(nats, log_p.mean(2)", FAMILY + " -k targets_alone"),
-    Mutant("train/optimisers.py", "alike.setdefault(tuple(_wide(as_matrix(weight)).shape), [])",
-           "alike.setdefault(tuple(as_matrix(weight).shape[:-2]), [])", "tests/train/test_techniques.py -k of_one_size"),
+    Mutant("train/optimisers.py",
+           "step = wide if as_matrix(weight).shape[-2] <= as_matrix(weight).shape[-1] else wide.mT",
+           "step = wide", "tests/train/test_techniques.py -k of_one_size"),
 ]  # fmt: skip
