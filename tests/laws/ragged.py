@@ -170,6 +170,7 @@ CASES = [
         "sequence-autoregressive",
         "letters",
         SMALL,
+        close=0.04,
         budget="150 steps",
         knob_budget="6 steps",
         holes=False,
@@ -188,8 +189,12 @@ CASES = [
         },
     ),
     *(
-        RaggedCase("sequence-autoregressive", "letters", SMALL | options, budget="150 steps", holes=False)
-        for options in ({"network": "lstm"}, {"network": "gru"}, {"network": "wavenet", "layers": 3})
+        RaggedCase("sequence-autoregressive", "letters", SMALL | options, close=0.06, budget="150 steps", holes=False)
+        for options in (
+            {"network": "lstm", "learning_rate": 1e-2},
+            {"network": "gru", "learning_rate": 1e-2},
+            {"network": "wavenet", "layers": 3, "learning_rate": 1e-2},
+        )
     ),
 ]
 
