@@ -201,6 +201,8 @@ def test_contrastive_search_goes_less_round(network, names):
 def test_only_models_of_texts_write():
     lists = en.fit({"walk": [["a", "b"], ["b", "a", "a"]] * 10}, "ngram", budget="2s")
     assert "generate" not in lists.can and not hasattr(lists, "stream")
+    with pytest.raises(CapabilityError, match="field of texts"):
+        lists.generate("a")
     with pytest.raises(CapabilityError):
         en.fit({"x": list(range(30))}, "independent").generate("a")
 

@@ -45,11 +45,14 @@ class verb(Generic[P, R]):
             return self.function  # type: ignore[return-value]
         if name not in model.can:
             able = [other for other, can in offered().items() if name in can]
+            fix = f"fit {' or '.join(able[:3]) or 'another family'} to use {name}"
+            if model.family.name in able:  # this model's records are of another kind
+                fix = f"fit a field of texts to use {name}"
             raise MissingVerb(
                 "A model has only the verbs that its family can honour.",
                 f"model.{name}",
                 f"{model.family.name} offers {', '.join(model.can)}",
-                f"fit {' or '.join(able[:3]) or 'another family'} to use {name}",
+                fix,
             )
         return self.function.__get__(model)  # type: ignore[no-any-return]
 
