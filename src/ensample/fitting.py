@@ -180,11 +180,12 @@ def as_family(
     if family is not None and not isinstance(family, str):
         return family
     name = family or DEFAULT_FAMILY
-    if name not in TABLE:
-        raise InputError("A family must be known.", "family", repr(name), f"choose one of {', '.join(TABLE)}")
     of_rows = event is None or isinstance(event, Mixed | Ragged)
     own = ("" if event is None else SEQUENCES if isinstance(event, Ragged) else "" if of_rows else PICTURES) + name
-    made = build(TABLE[own if own in TABLE else name], settings or {})
+    name = own if own in TABLE else name
+    if name not in TABLE:
+        raise InputError("A family must be known.", "family", repr(name), f"choose one of {', '.join(TABLE)}")
+    made = build(TABLE[name], settings or {})
     return made if of_rows or isinstance(made, LearnsArrays) else Flat(made)
 
 

@@ -16,6 +16,7 @@ from ensample.events import Batch, Continuous, Discrete, Lattice, Mixed, Span
 from ensample.families import ImageCycle
 from ensample.families.images.cycle.networks import PatchCritic
 from ensample.families.images.gan.networks import ConvolutionalFeatures
+from ensample.fitting import as_family
 from ensample.kinds.images import Images
 
 TINY = {"width": 4, "depth": 1, "critic_width": 4}
@@ -199,3 +200,10 @@ def test_an_empty_batch_is_translated():
     module = ImageCycle(**TINY).build(halves(40, given=True), 0).eval()
     none = torch.zeros(0, 1, 8, 8, dtype=torch.int64)
     assert len(module.translate(Batch(none, none.bool()), labels([0]).take(slice(0, 0)))) == 0
+
+
+def test_short_name_means_the_family_of_pictures():
+    event = Continuous(Lattice(0, 255, 127.5, 127.5), (1, 8, 8))
+    assert as_family("cycle", event).name == "image-cycle"
+    with pytest.raises(InputError, match="'cycle'"):
+        as_family("cycle")
