@@ -1,7 +1,7 @@
 """Tiny Shakespeare, character by character: how well a network tells the last tenth after so much time.
 
     python bench/shakespeare.py --seconds 129
-    python bench/shakespeare.py --seconds 600 --set width=192 attention_heads=3 dropout=0.1 weight_decay=0.2
+    python bench/shakespeare.py --seconds 600 --set context=256 width=192 dropout=0.1
 
 The first nine tenths are learned, the whole last tenth is told, in nats a character: in blocks of the training context
 that do not overlap and know nothing of each other, in such blocks of 64, and by `log_prob`, whose windows slide by half

@@ -225,7 +225,7 @@ def test_a_long_record_is_scored_in_little_memory(monkeypatch):
 def test_one_table_says_how_large_a_network_is():
     assert size_for("transformer", 65, 10**6).width < size_for("transformer", 65, 10**8).width
     assert size_for("transformer", 30, 10_000).width < size_for("transformer", 8_000, 10_000).width
-    assert context_for(np.array([3, 4, -1])) == 32 and context_for(np.array([10**6])) == 256
+    assert context_for(np.array([3, 4, -1])) == 32 and context_for(np.array([10**6])) == 128
     family = SequenceAutoregressive()
     assert family.build(records_of([9] * 9), 0).sliding.context == family.prepared(records_of([9] * 9)).context == 64
 

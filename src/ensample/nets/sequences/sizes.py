@@ -27,7 +27,7 @@ MANY_CLASSES = 1_000
 """Each of so many classes (words, pieces of words) says more than a character, and needs wider vectors."""
 HEAD = 64
 """Width of a head of attention, about."""
-LONGEST, SHORTEST = 256, 16
+LONGEST, SHORTEST = 128, 16
 """Most and fewest tokens that a network looks back on by default."""
 
 
@@ -60,7 +60,7 @@ def context_for(lengths: np.ndarray) -> int:
 
     Example:
         >>> context_for(np.array([5, 7, 9])), context_for(np.array([1_000_000]))
-        (64, 256)
+        (64, 128)
     """
     there = lengths[lengths >= 0]
     wanted = 4 * (float(np.quantile(there, 0.95)) + 1) if len(there) else 0

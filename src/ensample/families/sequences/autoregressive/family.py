@@ -51,7 +51,7 @@ class SequenceAutoregressive(Training):
 
     Arguments:
         network: one of the table above.
-        context: most classes that are looked back on; by the lengths of the records if left out (16 to 256).
+        context: most classes that are looked back on; by the lengths of the records if left out (16 to 128).
         width: of the tokens, channels, or hidden units; by the amount of text if left out. Say more for more time.
         layers: of the network; likewise.
         attention_heads: of a transformer; as many as give each 64 channels if left out.
