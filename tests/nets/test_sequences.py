@@ -89,8 +89,8 @@ def test_one_token_after_the_other_gives_what_the_whole_gives(name, given):
         if step == 2:  # rows may be left out, doubled and changed in their order
             rows, lengths, cond = rows[[3, 0, 3]], lengths[[3, 0, 3]], cond[[3, 0, 3]]
             memory = memory.take(torch.tensor([3, 0, 3]))
-        if step == 3:  # and begun anew
-            lengths[[2, 1]] = torch.tensor([-2, -1])
+        if step == 4:  # and begun anew
+            lengths[[2, 1]] = torch.tensor([-3, -2])
             again = net.read(tokens[rows][[2, 1], :3], torch.tensor([2, 3]), cond[[2, 1]])[1]
             memory.put(torch.tensor([2, 1]), again)
 
