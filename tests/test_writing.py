@@ -127,11 +127,11 @@ def test_beams_find_what_is_most_probable(names):
 def test_a_draft_changes_no_greedy_text_and_no_frequency(names):
     draft = en.fit(en.read({"text": NAMES}, kinds={"text": "text"}), en.families.Ngram(order=2), budget="5s", seed=0)
     assert names.generate("b", greedy=True, draft=draft) == names.generate("b", greedy=True)
-    made = Counter(names.generate("", n=1500, seed=1, draft=draft))
+    made = Counter(names.generate("", n=500, seed=1, draft=draft))
     texts = sorted(set(NAMES))
     p = np.exp(names.log_prob({"text": texts}))
     seen = np.array([made[text] for text in texts])
-    p, seen = np.append(p, 1 - p.sum()) * 1500, np.append(seen, 1500 - seen.sum())
+    p, seen = np.append(p, 1 - p.sum()) * 500, np.append(seen, 500 - seen.sum())
     assert stats.chisquare(seen, p).pvalue > 1e-6
     assert names.generate(["", "b"], seed=3, draft=draft)[1] == names.generate("b", seed=3, draft=draft)
     assert "".join(names.stream("b", seed=3, draft=draft)) == names.generate("b", seed=3, draft=draft)
