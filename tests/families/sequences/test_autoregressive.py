@@ -173,6 +173,16 @@ def test_every_network_learns_a_chain(network):
     assert float(-model.log_prob(records.batch()).mean()) < 2 * math.log(CLASSES) + 2.0
 
 
+def test_learning_goes_on_from_a_fitted_model_with_other_records():
+    family, short = SequenceAutoregressive(width=8, layers=1, batch_size=256), records_of([3] * 60)
+    first = fit(family, short)
+    long = Sequences(EVENT, np.zeros((600, 1), np.int64), lengths=np.full(10, 60))
+    before = float(first.log_prob(long.batch()).mean())
+    second = learn(family, long, 0, Run(Clock(Budget.parse("30 steps"))), first)
+    assert second.sliding == first.sliding == Sliding(16)  # what it looks back on stays
+    assert float(second.log_prob(long.batch()).mean()) > before + 10.0
+
+
 def test_given_fields_say_which_text():
     kinds = np.arange(200) % 2
     table = np.where(np.arange(200)[:, None] % 2 == 0, 0, 2) + np.random.default_rng(0).integers(0, 2, (200, 6))

@@ -27,7 +27,7 @@ class TextTransformer(SequenceTrunk):
         width: of the tokens; its part for each head must be even.
         layers: blocks.
         heads: of attention.
-        context: most tokens of a row.
+        context: most tokens that are read to go on from; learning may look at more.
         gated: the small network of a token is SwiGLU (Shazeer 2020) instead of a squared ReLU (So et al. 2021).
         dropout: share left out, in training, of what each half of a block adds.
 
@@ -48,7 +48,8 @@ class TextTransformer(SequenceTrunk):
 
     def forward(self, x: Tensor, begins: Tensor | None) -> Tensor:
         """Each token sees itself and those before it of its own record."""
-        turn, seen, stays = self.turn[:, : x.shape[1]], None, None
+        tokens, seen, stays = x.shape[1], None, None
+        turn = self.turn[:, :tokens] if tokens <= self.turn.shape[1] else waves(tokens, 2 * self.turn.shape[2])
         if begins is not None:
             record = begins.cumsum(1)
             seen = product_type((record[:, None, :, None] == record[:, None, None]).to(x.dtype)).tril_()
