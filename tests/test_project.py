@@ -31,7 +31,7 @@ LAYERS = (
     ("judge",),
     (
         *("verbs", "model", "sampling", "editing", "classes", "latent", "writer", "writing", "modelfile", "runfolder"),
-        *("fitting", "judging", "capabilities"),
+        *("fitting", "judging", "capabilities", "hub"),
     ),
     ("cli", "__main__"),
 )

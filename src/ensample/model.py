@@ -10,10 +10,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ensample import editing, latent, sampling, writing
+from ensample import editing, hub, latent, sampling, writing
 from ensample.data.dataset import Dataset
 from ensample.data.nested import is_sequence
 from ensample.data.readers import read as read_records
+from ensample.data.readers.memory import are_texts
 from ensample.errors import InputError
 from ensample.families.abilities import DecodesStates, HasGraph
 from ensample.families.base import Distribution, Family, Fitted, Guarantee
@@ -22,6 +23,7 @@ from ensample.infer.likelihood import cell_log_prob
 from ensample.infer.proposal import completing
 from ensample.kinds.codecs import Codec, rows_at_once
 from ensample.kinds.sequencecodec import completed
+from ensample.kinds.text import Text
 from ensample.kinds.textcodec import TextCodec
 from ensample.sampling import counted, generator_of
 from ensample.verbs import capabilities, verb
@@ -59,7 +61,9 @@ class Model:
     def can(self) -> dict[str, Guarantee]:
         """Verbs of this model and how far each can be trusted."""
         found = capabilities(type(self.distribution), self.distribution.guarantees)
-        others = () if isinstance(self.codec, TextCodec) else ("generate", "stream")
+        others = {"generate", "stream", "export"}
+        if isinstance(self.codec, TextCodec):
+            others = set() if hub.is_pretrained(self.codec) else {"export"}
         return {name: guarantee for name, guarantee in found.items() if name not in others}
 
     sample = verb(sampling.sample)
@@ -179,6 +183,7 @@ class Model:
     interpolate, direction = verb(latent.interpolate), verb(latent.direction)
     log_prob_interval = verb(latent.log_prob_interval)
     generate, stream = verb(writing.generate), verb(writing.stream)
+    export = verb(hub.export)
 
     def save(self, path: str | Path) -> None:
         """Write the model file: a zip (`.ens`), or a folder where the path has no suffix. See `ensample.load`.
@@ -192,7 +197,10 @@ class Model:
         save(self, path)
 
     def _dataset(self, data: Any) -> Dataset:
-        return data if isinstance(data, Dataset) else read_records(data)
+        if isinstance(data, Dataset):
+            return data
+        texts = [field.name for field in self.schema if isinstance(field.kind, Text)]
+        return read_records({texts[0]: data} if texts and are_texts(data) else data, texts=texts)
 
     def __repr__(self) -> str:
         given = f" | {', '.join(self.codec.given)}" if self.codec.given else ""

@@ -12,6 +12,7 @@ from typing import Any
 from ensample.errors import CapabilityError, FormatError, MissingPackage
 from ensample.families import TABLE
 from ensample.families.options import from_plain, to_plain
+from ensample.hub import is_checkpoint, opened
 from ensample.kinds import schema_from_plain
 from ensample.kinds.codecs import codec_of
 from ensample.model import Model
@@ -42,12 +43,15 @@ def save(model: Model, path: str | Path) -> None:
 
 
 def load(path: str | Path) -> Model:
-    """Open a model file.
+    """Open a model file, or the folder of a causal language model of Hugging Face (`ensample.hub.opened`).
 
     Raises:
         FormatError: it is missing, truncated, not a model, or of a newer format than this version reads.
+        CapabilityError: a checkpoint is of a sort that cannot be read.
     """
     path = Path(path)
+    if is_checkpoint(path):
+        return opened(path)
     if path.is_dir():
         return _read(path, str(path))
     if not path.exists():

@@ -10,6 +10,7 @@ from ensample.families.abilities import (
     Continues,
     DecodesStates,
     Draws,
+    Exports,
     HasGraph,
     Intervals,
     Lengthens,
@@ -88,6 +89,8 @@ def capabilities(distribution: type[Fitted], guarantees: Mapping[str, Guarantee]
         out["states"] = "exact"
     if issubclass(distribution, Continues):  # a model has them only where its records are texts
         out["generate"] = out["stream"] = guarantees.get("sample", "exact")
+    if issubclass(distribution, Exports):  # where the tokenizer is that of a checkpoint
+        out["export"] = "exact"
     if issubclass(distribution, HasGraph):
         out["graph"] = "exact"
     return out

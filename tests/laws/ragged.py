@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import json
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -138,7 +139,13 @@ class RaggedCase:
         return learn(self.family(**changed), records, seed, Run(Clock(Budget.parse(budget or self.budget))))
 
 
-SMALL = {"width": 16, "layers": 1, "learning_rate": 2e-2, "batch_size": 512}
+SMALL = {"width": 16, "layers": 1, "learning_rate": 2e-2, "batch_size": 512, "dropout": 0.0}
+
+TINY = json.dumps(
+    {"model_type": "gpt2", "n_embd": 16, "n_layer": 1, "n_head": 1, "embd_pdrop": 0.0, "attn_pdrop": 0.0}
+    | {"resid_pdrop": 0.0}
+)
+"""A small network of `transformers`."""
 
 CASES = [
     RaggedCase("markov", "letters", {"states": 2}),
@@ -187,6 +194,16 @@ CASES = [
             "longest": 5,
             "batch_size": 64,
         },
+    ),
+    RaggedCase(
+        "pretrained",
+        "letters",
+        {"config": TINY, "context": 16, "learning_rate": 1e-2, "batch_size": 512},
+        close=0.04,
+        budget="150 steps",
+        knob_budget="6 steps",
+        holes=False,
+        knobs={"context": 8, "longest": 5, "config": TINY.replace("16", "8"), "batch_size": 64},
     ),
     *(
         RaggedCase("sequence-autoregressive", "letters", SMALL | options, close=0.06, budget="150 steps", holes=False)

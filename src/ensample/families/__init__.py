@@ -28,6 +28,7 @@ from ensample.families.neighbours import Kernels, Smote
 from ensample.families.resample import Resample
 from ensample.families.sequences.autoregressive import SequenceAutoregressive
 from ensample.families.sequences.ngram import Ngram
+from ensample.families.sequences.pretrained import Pretrained
 from ensample.families.trees.family import Trees
 from ensample.families.vae.family import Vae
 
@@ -66,6 +67,7 @@ TABLE: dict[str, type[Family]] = {
         ImagePatches,
         ImageCycle,
         SequenceAutoregressive,
+        Pretrained,
     )
 }
 """Every family by its public name."""
@@ -100,6 +102,7 @@ __all__ = [
     "Mixture",
     "Ngram",
     "PerClass",
+    "Pretrained",
     "Resample",
     "SequenceAutoregressive",
     "Smote",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from torch import Generator, Tensor
@@ -179,4 +180,13 @@ class Continues(Protocol):
 
     def continuation(self, prompts: Batch) -> Continuation:
         """Sequences that begin with the steps of these records, which may be of any length, also 0."""
+        ...
+
+
+@runtime_checkable
+class Exports(Protocol):
+    """Can be written as another program reads it."""
+
+    def export(self, folder: Path) -> None:
+        """Write the network, and what describes it, into a folder that is there."""
         ...

@@ -18,7 +18,7 @@ from ensample.kinds.arrow import is_missing, is_text, plain, type_from_text, typ
 from ensample.kinds.base import Ranges, Rule, cannot_be, impossible, never_seen, priced
 from ensample.kinds.profile import Profile
 from ensample.kinds.textprofile import TextProfile
-from ensample.kinds.tokens import TOKENIZERS, Bytes, Characters, Tokenizer, blocks
+from ensample.kinds.tokens import READ, TOKENIZERS, Bytes, Characters, Tokenizer, blocks
 from ensample.kinds.tokens.base import damaged
 
 TOKEN = "token"
@@ -42,7 +42,7 @@ class Text:
 
     Arguments:
         dtype: Arrow type of the column, as text.
-        tokenizer: "characters", "bytes", "bpe", "unigram" or "words".
+        tokenizer: "characters", "bytes", "bpe", "unigram" or "words"; "pretrained" where it was read from a checkpoint.
         vocabulary: what it has learned, as its own text.
         longest: tokens of the longest record met; of more than 64 MiB of texts its bytes.
         missing: whether whole records were missing.
@@ -65,7 +65,7 @@ class Text:
     forms: ClassVar[tuple[str, ...]] = tuple(f"text:{name}" for name in TOKENIZERS)
 
     def __post_init__(self) -> None:
-        if self.tokenizer not in TOKENIZERS:
+        if self.tokenizer not in READ:
             raise damaged(self.tokenizer, "no tokenizer of this name")
 
     @classmethod
@@ -119,7 +119,7 @@ class Text:
     @cached_property
     def tokens(self) -> Tokenizer:
         """The tokenizer itself."""
-        return TOKENIZERS[self.tokenizer].restored(self.vocabulary)
+        return READ[self.tokenizer].restored(self.vocabulary)
 
     @property
     def classes(self) -> int:

@@ -42,7 +42,7 @@ def form_of(kind: Kind) -> str:
         >>> form_of(fit_kind("text:bytes", pa.array(["ab", "cd"]))), form_of(fit_kind(None, pa.array([1, 2, 2])))
         ('text:bytes', 'number')
     """
-    if not isinstance(kind, Text):
+    if not isinstance(kind, Text) or kind.tokenizer not in TOKENIZERS:  # that of a checkpoint is not learned
         return kind.name
     size = f":{kind.classes}" if issubclass(TOKENIZERS[kind.tokenizer], Subwords) else ""
     return f"{kind.name}:{kind.tokenizer}{size}"

@@ -43,11 +43,6 @@ class Tokenizer(ABC):
 
     @classmethod
     @abstractmethod
-    def learn(cls, corpus: Corpus, size: int | None) -> Self:
-        """Learn the vocabulary, of at most `size` classes where the tokenizer has a choice."""
-
-    @classmethod
-    @abstractmethod
     def restored(cls, state: str) -> Self:
         """Inverse of `state`. Raises FormatError if it is damaged."""
 
@@ -99,6 +94,15 @@ class Tokenizer(ABC):
         written = [REPLACEMENT if j == self.unknown else piece for j, piece in enumerate(self.pieces)]
         sizes = np.array([len(piece) for piece in written], np.int64)
         return np.frombuffer(b"".join(written), np.uint8), sizes.cumsum() - sizes, sizes
+
+
+class LearnedTokenizer(Tokenizer):
+    """One whose vocabulary is learned from the texts. Abstract."""
+
+    @classmethod
+    @abstractmethod
+    def learn(cls, corpus: Corpus, size: int | None) -> Self:
+        """Learn the vocabulary, of at most `size` classes where the tokenizer has a choice."""
 
 
 def _texts(data: np.ndarray, ends: np.ndarray) -> pa.Array:

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ensample.kinds.tokens.base import Corpus, Tokenizer, code_points, damaged
+from ensample.kinds.tokens.base import Corpus, LearnedTokenizer, code_points, damaged
 
 UNICODE = 0x110000
 """Code points, of which `SURROGATES` are no characters."""
@@ -20,7 +20,7 @@ SURROGATES = range(0xD800, 0xE000)
 
 
 @dataclass(frozen=True)
-class Characters(Tokenizer):
+class Characters(LearnedTokenizer):
     """One class a character (Unicode scalar value), and one for all that were never met.
 
     Take it for corpora up to some megabytes; texts of a script with thousands of characters are shorter in it than in

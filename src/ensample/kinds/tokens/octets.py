@@ -8,13 +8,13 @@ from typing import ClassVar, Self
 import numpy as np
 import pyarrow as pa
 
-from ensample.kinds.tokens.base import Corpus, Tokenizer, bytes_of, damaged
+from ensample.kinds.tokens.base import Corpus, LearnedTokenizer, bytes_of, damaged
 
 PIECES = tuple(bytes([byte]) for byte in range(256))
 
 
 @dataclass(frozen=True)
-class Bytes(Tokenizer):
+class Bytes(LearnedTokenizer):
     """The 256 bytes of UTF-8: nothing to learn, no text unknown.
 
     Take it where texts are of many scripts, or where those to come may hold anything. Sequences of bytes that are no

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from ensample.data.frames import optional
 from ensample.errors import InputError
-from ensample.kinds.tokens.base import Corpus, Tokenizer, character_border, damaged
+from ensample.kinds.tokens.base import Corpus, LearnedTokenizer, character_border, damaged
 
 SIZE = 4096
 """Classes if nobody says how many."""
@@ -29,7 +29,7 @@ _WORD_END = re.compile(rb"[!-~](?=[ \n])")
 
 
 @dataclass(frozen=True)
-class Subwords(Tokenizer):
+class Subwords(LearnedTokenizer):
     """Tokenizers of Hugging Face's `tokenizers` over bytes: every text has its classes, and no class is unknown.
 
     Texts are split into words as GPT-2 does (a blank belongs to the word behind it), and the bytes of each word are
@@ -89,7 +89,7 @@ class Subwords(Tokenizer):
         numbers = self._made.get_vocab(with_added_tokens=False)
         if sorted(numbers.values()) != list(range(len(numbers))):
             raise damaged(self.name, "classes that are not numbered from 0")
-        byte_of = {shown: byte for byte, shown in enumerate(_shown_bytes())}
+        byte_of = {shown: byte for byte, shown in enumerate(shown_bytes())}
         try:
             found = {number: bytes(byte_of[shown] for shown in piece) for piece, number in numbers.items()}
         except KeyError as error:
@@ -169,7 +169,7 @@ class Unigram(Subwords):
         return tokenizers.models.Unigram(), trainer
 
 
-def _shown_bytes() -> list[str]:
+def shown_bytes() -> list[str]:
     """The printable character that stands for each byte in GPT-2's vocabularies: itself, or one from 256 on."""
     plain = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [byte for byte in range(256) if byte not in plain]

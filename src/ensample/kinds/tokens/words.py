@@ -12,7 +12,7 @@ from typing import ClassVar, Self
 import numpy as np
 import pyarrow as pa
 
-from ensample.kinds.tokens.base import Corpus, Tokenizer, character_border, damaged
+from ensample.kinds.tokens.base import Corpus, LearnedTokenizer, character_border, damaged
 from ensample.kinds.tokens.characters import SURROGATES, UNICODE
 
 RUNS = re.compile(r"\w+|\W+")
@@ -28,7 +28,7 @@ _BORDER = re.compile(rb"[A-Za-z](?=[ \n.,;:!?])")
 
 
 @dataclass(frozen=True)
-class Words(Tokenizer):
+class Words(LearnedTokenizer):
     r"""A class for each run of word characters and each run of others, and one for all runs never met.
 
     Take it for small corpora of a limited vocabulary: commands, captions, rhymes. A run never met is priced letter by

@@ -67,7 +67,7 @@ class AutoregressiveSequences(nn.Module, Distribution):
             InputError: a step inside a record is unset; its integral has no closed form.
         """
         assert batch.lengths is not None
-        _check_whole(batch)
+        check_whole(batch)
         total = torch.where(batch.lengths >= 0, torch.log1p(-self.missing), torch.log(self.missing))
         total = torch.where(batch.lengths == UNKNOWN_LENGTH, 0.0, total)
         there = (batch.lengths >= 0).nonzero()[:, 0]
@@ -100,7 +100,7 @@ class AutoregressiveSequences(nn.Module, Distribution):
         Raises:
             InputError: a step inside a prompt is unset.
         """
-        _check_whole(prompts)
+        check_whole(prompts)
         return Written.of(self.net, self.sliding, prompts, given_flat(self.given, prompts))
 
     @torch.no_grad()
@@ -155,7 +155,8 @@ def one_of(logits: Tensor, generator: Generator) -> Tensor:
     return torch.searchsorted(share, uniform, right=True)[:, 0].clamp(max=logits.shape[1] - 1)
 
 
-def _check_whole(batch: Batch) -> None:
+def check_whole(batch: Batch) -> None:
+    """Raise InputError if a step inside a record is unset."""
     if bool((batch.steps() & ~batch.mask[:, :, 0]).any()):
         raise InputError(
             "A sequence is scored and continued only where it is whole: it is a chain.",

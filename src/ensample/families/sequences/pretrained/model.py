@@ -1,0 +1,86 @@
+"""A checkpoint of `transformers` as a distribution over sequences of classes."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ensample.events import Batch, Ragged
+from ensample.families.sequences.autoregressive.model import AutoregressiveSequences, check_whole
+from ensample.families.sequences.autoregressive.sliding import Sliding
+from ensample.families.sequences.pretrained.network import PretrainedNet
+from ensample.families.sequences.pretrained.writing import Writing
+from ensample.nets.machine import operations
+
+
+class PretrainedSequences(AutoregressiveSequences):
+    """p(x) = product over t of p(x_t | x_<t), with the end of the record as its last factor; see `Pretrained`."""
+
+    net: PretrainedNet  # type: ignore[assignment]  # it is called in the same way
+
+    def __init__(self, event: Ragged, net: PretrainedNet, sliding: Sliding, config: dict[str, Any]) -> None:
+        super().__init__(event, None, cast(Any, net), sliding, 0)
+        self.config = config
+
+    @property
+    def operations_per_row(self) -> float:
+        """Multiplications of a window's way through the network."""
+        return operations(lambda: self.net(torch.zeros(1, self.sliding.context, dtype=torch.int64)))
+
+    def log_p(self, windows: Batch) -> tuple[Tensor, Tensor]:
+        """As of the class above; the records of a window are told apart, each as if it stood alone.
+
+        Parts of similar length go through the network together, each size at most twice as long as its parts.
+        """
+        cells = windows.cells[:, :, 0]
+        inputs, targets = cells[:, :-1], torch.where(windows.mask[:, 1:, 0], cells[:, 1:], -1)
+        begins = inputs == self.net.mark
+        begins[:, 0] = True
+        part = begins.flatten().cumsum(0) - 1
+        first = begins.flatten().nonzero()[:, 0]
+        lengths = part.bincount()
+        sizes = 2 ** (lengths - 1).clamp(min=1).log2().floor().to(torch.int64).add(1)
+        logits, places = [], []
+        for size in sorted(set(sizes.tolist())):
+            chosen = (sizes == size).nonzero()[:, 0]
+            most = int(lengths[chosen].max())
+            place = first[chosen][:, None] + torch.arange(most)
+            there = torch.arange(most) < lengths[chosen][:, None]
+            tokens = inputs.reshape(-1)[place.clamp(max=inputs.numel() - 1)].where(there, 0)
+            logits.append(self.net(tokens)[there])
+            places.append(place[there])
+        whole = torch.cat(logits)[torch.cat(places).argsort()].view(*inputs.shape, -1)
+        return whole.log_softmax(2), targets
+
+    @torch.no_grad()
+    def continuation(self, prompts: Batch) -> Writing:  # type: ignore[override]  # another `Continuation`
+        """Records that begin with these, whose last half contexts alone are read where they are longer.
+
+        Raises:
+            InputError: a step inside a prompt is unset.
+        """
+        check_whole(prompts)
+        return Writing.of(self.net, self.sliding, prompts)
+
+    def arrays(self) -> dict[str, Tensor]:
+        """Weights, tied ones once; the share of missing records, and how long a drawn one may be."""
+        weights = {f"network.{name}": weight for name, weight in self.net.kept().items()}
+        return {**weights, "missing": self.missing, "longest": self.longest}
+
+    def facts(self) -> dict[str, Any]:
+        """The configuration as `config.json` has it, the tokens of beginning and end, and the context."""
+        tokens = {"begin": self.net.begin, "end": self.net.end}
+        return {"config": self.config, **tokens, "context": self.sliding.context}
+
+    def export(self, folder: Path) -> None:
+        """Write `config.json` and the weights as `transformers` reads them."""
+        config = copy.deepcopy(self.net.network.config)
+        config.architectures, config.dtype = [type(self.net.network).__name__], "float32"
+        config.save_pretrained(folder)
+        weights = {name: weight.contiguous() for name, weight in self.net.kept().items()}
+        save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})

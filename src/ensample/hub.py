@@ -1,0 +1,193 @@
+"""Checkpoints of Hugging Face: a folder on disk as a model, and a model as such a folder. Nothing is downloaded."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeGuard, cast
+
+import torch
+from torch import Generator, Tensor
+
+from ensample.data.schema import Field, Schema
+from ensample.data.texts import TEXT
+from ensample.errors import FormatError, InputError
+from ensample.families import Pretrained as Family
+from ensample.families.abilities import Exports
+from ensample.families.sequences.pretrained.model import PretrainedSequences
+from ensample.families.sequences.pretrained.network import network_of
+from ensample.kinds.codecs import Codec, codec_of
+from ensample.kinds.text import Text
+from ensample.kinds.textcodec import TextCodec
+from ensample.kinds.tokens import Pretrained as Tokens
+from ensample.storage import read_arrays, read_json, replace_folder, write_json
+
+if TYPE_CHECKING:
+    from ensample.model import Model
+
+CONFIG, INDEX, TOKENIZER = "config.json", "model.safetensors.index.json", "tokenizer.json"
+
+CONTEXT = 1024
+"""Most tokens that a checkpoint looks back on, unless `ensample.families.Pretrained(context=...)` says more."""
+
+UNSEEN = 1e-12
+"""Probability of a missing text, of which a checkpoint knows nothing."""
+
+PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
+
+
+def is_checkpoint(path: Path) -> bool:
+    """Whether a path is a folder of a checkpoint, whole or not, and none of a model of ensample."""
+    parts = (CONFIG, TOKENIZER, "*.safetensors", *PICKLES)
+    return path.is_dir() and not (path / "model.json").exists() and any(any(path.glob(part)) for part in parts)
+
+
+def opened(folder: Path) -> Model:
+    """A causal language model of Hugging Face as a model of texts: `config.json`, `*.safetensors`, `tokenizer.json`.
+
+    The end-of-text token is the end of a text, and the beginning-of-text token, or else that of the end, is what a text
+    begins behind. Weights are taken to float32.
+
+    Raises:
+        FormatError: a file is missing, damaged, or of another network; the weights are pickled, which is never read.
+        CapabilityError: the network is no causal language model of `transformers`, or needs code of its own.
+        MissingPackage: `transformers` or `tokenizers` is not installed.
+    """
+    from ensample.model import Model
+
+    config = _json(folder / CONFIG)
+    weights = _weights(folder)
+    network = network_of(config, Generator().manual_seed(0))
+    words = network.config.get_text_config()
+    end = _end(folder, words)
+    begin = words.bos_token_id if isinstance(words.bos_token_id, int) else end
+    size, places = int(words.vocab_size), getattr(words, "max_position_embeddings", None)
+    context = min(CONTEXT, int(places or CONTEXT))
+    tokens = Tokens(_text(folder / TOKENIZER), size, end)
+    if len(tokens.pieces) != size - 1 or not 0 <= begin < size:
+        raise _unlike(folder / CONFIG, f"begin {begin}, end {end} of {size} tokens")
+    kind = Text("string", Tokens.name, tokens.state, context, False, UNSEEN)
+    codec = codec_of(Schema((Field(TEXT, "string", kind),)), (TEXT,))
+    family = Family(context=context)
+    arrays = {f"network.{name}": weight for name, weight in _fitted(network, weights, folder).items()}
+    arrays |= {"missing": torch.zeros((), dtype=torch.float64), "longest": torch.tensor(context)}
+    facts = {"config": config, "begin": begin, "end": end, "context": context}
+    made = family.restore(codec.event, None, arrays, facts)
+    made.net.check()
+    return Model(codec, family, made, {"rows": 0, "seconds": 0.0, "seed": 0, "budget": {}})
+
+
+def is_pretrained(codec: Codec) -> TypeGuard[TextCodec]:
+    """Whether records are texts that the tokenizer of a checkpoint reads."""
+    return isinstance(codec, TextCodec) and codec.kind.tokenizer == Tokens.name
+
+
+def export(model: Model, folder: str | Path) -> None:
+    """Write the model as a folder that Hugging Face's `transformers` opens: its network, weights and tokenizer.
+
+    Arguments:
+        model: one that came from a checkpoint, tuned or not.
+        folder: a new one, or one of a checkpoint, which is replaced.
+
+    Raises:
+        InputError: the folder holds something else.
+    """
+    folder = Path(folder)
+    if folder.exists() and not (folder.is_dir() and (not any(folder.iterdir()) or (folder / CONFIG).exists())):
+        raise InputError(
+            "A checkpoint is written into a folder of its own.", str(folder), "other files", "choose another folder"
+        )
+    tokens = cast(Tokens, cast(TextCodec, model.codec).kind.tokens)
+    distribution = model.distribution
+    assert isinstance(distribution, Exports) and isinstance(distribution, PretrainedSequences)
+    named = {"bos_token": tokens.token(distribution.net.begin), "eos_token": tokens.token(tokens.end)}
+
+    def write(target: Path) -> None:
+        distribution.export(target)
+        (target / TOKENIZER).write_text(tokens.stored, encoding="utf-8")
+        write_json(target / "tokenizer_config.json", {"tokenizer_class": "PreTrainedTokenizerFast", **named})
+
+    replace_folder(folder, write)
+
+
+def _json(path: Path) -> dict[str, Any]:
+    _check_there(path)
+    return read_json(path)
+
+
+def _text(path: Path) -> str:
+    _check_there(path)
+    try:
+        return path.read_text(encoding="utf-8")
+    except ValueError as error:
+        raise FormatError("A tokenizer is JSON text.", str(path), str(error), "copy the checkpoint anew") from error
+
+
+def _check_there(path: Path) -> None:
+    if not path.exists():
+        raise FormatError(
+            f"A checkpoint is a folder with {CONFIG}, {TOKENIZER} and *.safetensors.",
+            str(path),
+            "nothing there",
+            "copy the whole folder, or write it anew with `save_pretrained` of the model and of its fast tokenizer",
+        )
+
+
+def _weights(folder: Path) -> dict[str, Tensor]:
+    names = sorted(path.name for path in folder.glob("*.safetensors"))
+    if "model.safetensors" in names:
+        names = ["model.safetensors"]
+    elif (folder / INDEX).exists():
+        names = sorted(set(map(str, read_json(folder / INDEX).get("weight_map", {}).values())))
+    if not names:
+        pickled = sorted(path.name for part in PICKLES for path in folder.glob(part))
+        raise FormatError(
+            "Weights are read from *.safetensors, which hold numbers alone.",
+            str(folder),
+            f"{pickled[0]}, a pickle, which may run code and is never opened" if pickled else "no *.safetensors",
+            "write the checkpoint anew with `save_pretrained(folder, safe_serialization=True)`",
+        )
+    found: dict[str, Tensor] = {}
+    for name in names:
+        path = folder / Path(name).name
+        _check_there(path)
+        found |= read_arrays(path)
+    return found
+
+
+def _fitted(network: Any, weights: dict[str, Tensor], folder: Path) -> dict[str, Tensor]:
+    """The weights that the network has, by its names; those of its trunk alone may lack the prefix."""
+    prefix, given = f"{network.base_model_prefix}.", {name: weight.float() for name, weight in weights.items()}
+    wanted, twins = dict[str, Tensor](), dict[int, str]()
+    for name, weight in network.state_dict(keep_vars=True).items():
+        first = twins.setdefault(id(weight), name)
+        found = given.get(name, given.get(name.removeprefix(prefix)))
+        if found is not None and found.shape != weight.shape:
+            raise _unlike(folder, f"{name} of shape {list(found.shape)}, and the network has {list(weight.shape)}")
+        if found is not None:
+            wanted.setdefault(first, found)
+    if lacking := [name for name in dict.fromkeys(twins.values()) if name not in wanted]:
+        raise _unlike(folder, f"no {', '.join(lacking[:3])}{' ...' if len(lacking) > 3 else ''}")
+    return wanted
+
+
+def _end(folder: Path, words: Any) -> int:
+    """The number of the token that ends a text: of several the first."""
+    end = words.eos_token_id
+    if end is None and (folder / "generation_config.json").exists():
+        end = read_json(folder / "generation_config.json").get("eos_token_id")
+    end = end[0] if isinstance(end, list) and end else end
+    if not isinstance(end, int) or not 0 <= end < words.vocab_size:
+        raise FormatError(
+            "A checkpoint says which token ends a text.",
+            str(folder / CONFIG),
+            f"eos_token_id {json.dumps(end)}, of {words.vocab_size} tokens",
+            'write its number into config.json: "eos_token_id": ...',
+        )
+    return end
+
+
+def _unlike(place: Path, seen: str) -> FormatError:
+    return FormatError(
+        "The weights must be those of the network in config.json.", str(place), seen, "copy the whole checkpoint anew"
+    )
