@@ -82,7 +82,7 @@ class SequenceAutoregressive(Training):
     attention_heads: int | None = None
     mlp: Literal["relu2", "swiglu"] = "relu2"
     tied: bool = False
-    dropout: float = 0.0
+    dropout: float = 0.1
     label_smoothing: float = 0.0
     longest: int | None = None
     learning_rate: float = 1.2e-2
