@@ -57,7 +57,8 @@ def opened(folder: Path) -> Model:
 
     config = _json(folder / CONFIG)
     weights = _weights(folder)
-    network = network_of(config, Generator().manual_seed(0))
+    with torch.device("meta"):  # names and shapes; the network itself is made by `restore`
+        network = network_of(config, Generator())
     words = network.config.get_text_config()
     end = _end(folder, words)
     begin = words.bos_token_id if isinstance(words.bos_token_id, int) else end
@@ -166,7 +167,7 @@ def _fitted(network: Any, weights: dict[str, Tensor], folder: Path) -> dict[str,
             raise _unlike(folder, f"{name} of shape {list(found.shape)}, and the network has {list(weight.shape)}")
         if found is not None:
             wanted.setdefault(first, found)
-    if lacking := [name for name in dict.fromkeys(twins.values()) if name not in wanted]:
+    if lacking := [name for name, _ in network.named_parameters() if name not in wanted]:
         raise _unlike(folder, f"no {', '.join(lacking[:3])}{' ...' if len(lacking) > 3 else ''}")
     return wanted
 

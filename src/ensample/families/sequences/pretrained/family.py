@@ -174,9 +174,9 @@ class Pretrained(Training):
         """Inverse of `PretrainedSequences.arrays` and `facts`; `context` and `longest` of this family, if said."""
         module = self._module(event, {**facts, "context": self.context or facts["context"]}, Generator())
         weights = {n.removeprefix("network."): weight for n, weight in arrays.items() if n.startswith("network.")}
-        wanted = module.net.kept()
-        if wanted.keys() != weights.keys():
-            raise KeyError(f"weights {sorted(wanted.keys() ^ weights.keys())[:3]}")
+        learned = {name for name, _ in module.net.network.named_parameters()}
+        if strange := (learned - weights.keys()) | (weights.keys() - module.net.kept().keys()):
+            raise KeyError(f"weights {sorted(strange)[:3]}")
         module.net.network.load_state_dict(weights, strict=False)  # tied ones are filled by their twins
         module.missing.copy_(arrays["missing"])
         module.longest.copy_(arrays["longest"] if self.longest is None else torch.tensor(self.longest))
