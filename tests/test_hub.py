@@ -56,6 +56,38 @@ def test_tokens_are_those_of_transformers(sort, opened):
 
 
 @each
+def test_long_texts_are_read_as_a_whole(sort, opened, monkeypatch):
+    kind, text = opened[sort].codec.kind, "The mouse " * 9
+    whole = kind.tokens_of(text).tolist()
+    monkeypatch.setattr("ensample.kinds.tokens.base.BLOCK", 7)
+    assert kind.tokens_of(text).tolist() == whole and kind.text_of(whole) == text
+
+
+def test_texts_that_are_normalised_are_said_to_be(tmp_path):
+    folder = tmp_path / "lower"
+    shutil.copytree(checkpoint("gpt2"), folder)
+    plain = json.loads((folder / "tokenizer.json").read_text())
+    plain["normalizer"] = {"type": "Lowercase"}
+    (folder / "tokenizer.json").write_text(json.dumps(plain))
+    kind = en.load(folder).codec.kind
+    assert kind.text_of(kind.tokens_of("The Mouse")) == "the mouse"
+    assert not kind.tokens.lossless and "not always as they were" in kind.describe()
+
+
+def test_marks_that_the_tokenizer_has_not(opened, tmp_path):
+    folder = tmp_path / "marks"
+    shutil.copytree(checkpoint("llama"), folder)
+    last = reference("llama")[0].config.vocab_size - 1
+    changed(bos_token_id=last)(folder)
+    assert en.load(folder).distribution.net.begin == reference("llama")[0].config.eos_token_id
+    changed(eos_token_id=[last, 2])(folder)
+    with pytest.raises(FormatError, match="of the tokenizer"):
+        en.load(folder)
+    changed(eos_token_id=[2, last])(folder)
+    assert en.load(folder).distribution.net.end == 2
+
+
+@each
 def test_texts_come_back_as_they_were(sort, opened):
     kind = opened[sort].codec.kind
     assert kind.text_of(kind.tokens_of([*TEXTS, *LINES])) == [*TEXTS, *LINES]
@@ -93,7 +125,12 @@ def test_written_on_from_memory_as_read_anew(sort, opened):
             out = reference(sort)[0](tokens, output_hidden_states=True)
             assert torch.allclose(taken.logits()[place], columns(sort, out.logits[0, -1]), atol=1e-5)
             assert torch.allclose(taken.hidden()[place], out.hidden_states[-1][0, -1], atol=1e-5)
-    assert len(begun.logits()) == len(TEXTS)
+    begun.append(added[:, 0])  # what was taken of it has not changed it
+    model = opened[sort]
+    for row, text in enumerate(TEXTS):
+        whole = torch.cat([torch.from_numpy(model.codec.kind.tokens_of(text)), added[row], added[row, :1]])
+        cells = Batch(whole[None, :, None], torch.ones(1, len(whole), 1).bool(), lengths=torch.tensor([len(whole)]))
+        assert torch.allclose(begun.logits()[row], model.distribution.continuation(cells).logits()[0], atol=1e-5)
 
 
 @each

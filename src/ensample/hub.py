@@ -61,12 +61,12 @@ def opened(folder: Path) -> Model:
         network = network_of(config, Generator())
     words = network.config.get_text_config()
     end = _end(folder, words)
-    begin = words.bos_token_id if isinstance(words.bos_token_id, int) else end
     size, places = int(words.vocab_size), getattr(words, "max_position_embeddings", None)
     context = min(CONTEXT, int(places or CONTEXT))
     tokens = Tokens(_text(folder / TOKENIZER), size, end)
-    if len(tokens.pieces) != size - 1 or not 0 <= begin < size:
-        raise _unlike(folder / CONFIG, f"begin {begin}, end {end} of {size} tokens")
+    if len(tokens.pieces) != size - 1 or tokens.token(end) is None:
+        raise _unlike(folder / CONFIG, f"eos_token_id {end}, which is no token of the tokenizer")
+    begin = end if tokens.token(words.bos_token_id) is None else int(words.bos_token_id)
     kind = Text("string", Tokens.name, tokens.state, context, False, UNSEEN)
     codec = codec_of(Schema((Field(TEXT, "string", kind),)), (TEXT,))
     family = Family(context=context)
@@ -189,6 +189,4 @@ def _end(folder: Path, words: Any) -> int:
 
 
 def _unlike(place: Path, seen: str) -> FormatError:
-    return FormatError(
-        "The weights must be those of the network in config.json.", str(place), seen, "copy the whole checkpoint anew"
-    )
+    return FormatError("The files of a checkpoint belong together.", str(place), seen, "copy the whole checkpoint anew")

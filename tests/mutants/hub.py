@@ -26,6 +26,7 @@ MUTANTS = [
     Mutant("kinds/tokens/pretrained.py", "made.encode_special_tokens = True", "pass", HUB + " -k come_back"),
     Mutant("kinds/tokens/pretrained.py", 'pc.replace_substring_regex(made, "^ ", "", max_replacements=1)', "made",
            HUB + " -k come_back"),
+    Mutant("kinds/tokens/pretrained.py", "return len(text)", "return place", HUB + " -k 'long and read'"),
     Mutant("hub.py", "given.get(name, given.get(name.removeprefix(prefix)))", "given.get(name)", HUB + " -k prefix"),
     Mutant("hub.py", "if found is not None and found.shape != weight.shape:", "if False:", HUB + " -k bad_folders"),
 ]  # fmt: skip

@@ -127,9 +127,10 @@ class Pretrained(Tokenizer):
         """Whether texts come back as they were."""
         return all(_keeps_all(part) for part in self._parts("normalizer", "pre_tokenizer"))
 
-    def token(self, number: int) -> str:
-        """How the vocabulary writes the token of this number."""
-        return str(self._made.id_to_token(number))
+    def token(self, number: Any) -> str | None:
+        """How the vocabulary writes the token of this number; None if it has none."""
+        found: str | None = self._made.id_to_token(number) if isinstance(number, int) and number >= 0 else None
+        return found
 
     def encode(self, texts: pa.Array) -> tuple[np.ndarray, np.ndarray]:
         """By the tokenizer.
