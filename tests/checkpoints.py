@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
+import shutil
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
@@ -68,6 +70,7 @@ SORTS = {"gpt2": gpt2, "llama": llama}
 def checkpoint(sort: str) -> Path:
     """A folder as `save_pretrained` writes it; not to be changed."""
     folder = Path(mkdtemp()) / sort
+    atexit.register(shutil.rmtree, folder.parent)
     tokens, config = SORTS[sort]()
     with seeded(torch.Generator().manual_seed(1)):
         network = AutoModelForCausalLM.from_config(AutoConfig.for_model(config.pop("model_type"), **config))
