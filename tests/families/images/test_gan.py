@@ -19,6 +19,7 @@ from ensample.families.images.gan.networks import ConvolutionalGenerator, even, 
 from ensample.families.images.gan.residual import ResidualFeatures, ResidualGenerator, doubled
 from ensample.families.images.gan.texture import Texture
 from ensample.families.training import Training
+from ensample.kinds.images import Images
 
 SMALL = {"width": 4, "latent": 4, "groups": 3, "batch_size": 16, "warm_up": 1, "holdout": 0.0}
 PAIRS = ("residual", "dcgan")
@@ -310,3 +311,13 @@ def test_nothing_is_made_where_nothing_is_asked_for():
     empty = Batch(torch.zeros(0, 1, 8, 8, dtype=torch.int64), torch.ones(0, 1, 8, 8, dtype=torch.bool))
     assert module.encode(empty).shape == (0, module.latent_width)
     assert np.isfinite(module.sample(3, generator()).cells.numpy()).all()
+
+
+def test_groups_are_as_many_as_the_pictures_are_enough_for():
+    pictures = Images(
+        Continuous(Lattice(0, 3, 1.5, 1.5), (1, 8, 8)),
+        np.random.default_rng(0).integers(0, 4, (130, 1, 8, 8), dtype=np.uint8),
+    )
+    assert len(ImageGan(width=4, latent=2).build(pictures, 0).groups) == 6
+    assert len(ImageGan(width=4, latent=2, groups=9).build(pictures, 0).groups) == 9
+    assert ImageGan(width=4, latent=2, groups=0).build(pictures, 0).groups is None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.laws.pictures import Case
 
-SMALL = {"width": 32, "layers": 2, "heads": 2, "learning_rate": 2e-2, "integration": 8}
+SMALL = {"width": 32, "layers": 2, "heads": 2, "batch_size": 128, "integration": 8}
 
 CASES = [
     Case(

@@ -39,6 +39,7 @@ CASES = [
             "blocks": {"network": "residual"},
             "augment": {"target": 0.3},
             "target": {"augment": "moves", "target": 0.99},
+            "balance": {"groups": 50},
         },
         knob_budget="12 steps",
     ),

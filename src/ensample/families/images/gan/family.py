@@ -29,6 +29,8 @@ from ensample.nets.random import seeded
 
 LOOKED_AT, CELLS = 20_000, 2**26
 """Pictures that components and groups are found from, and their cells, at most."""
+GROUPS, ALIKE = 200, 20
+"""Groups of pictures if nothing is said, at most, and how many pictures each has on average, at least."""
 SMALLEST = 4
 """Pixels of the shorter side of a picture, at least."""
 
@@ -57,7 +59,8 @@ class ImageGan(Training):
         spectral: divide the critic's matrices by their largest singular value (Miyato et al. 2018).
         critic_steps: steps of the critic for one of the generator.
         balance: share of right verdicts from which on the critic learns more slowly; 1 leaves it alone.
-        groups: sorts of pictures that are found where nothing is given; 0 finds none.
+        groups: sorts of pictures that are found where nothing is given: up to 200, of 20 pictures or more, if left
+            out; 0 finds none.
         augment: what the critic sees changed, real and made pictures alike, where pictures are few: "none", "moves"
             (rotation, scale, shift), "colours" (brightness, contrast, saturation) or "both".
         target: share of right verdicts that the probability of these changes is steered to (Karras et al. 2020).
@@ -84,7 +87,7 @@ class ImageGan(Training):
     spectral: bool = False
     critic_steps: int = 1
     balance: float = 1.0
-    groups: int = 50
+    groups: int | None = None
     augment: Literal["none", "moves", "colours", "both"] = "none"
     target: float = 0.8
     latent: int = 64
@@ -121,8 +124,9 @@ class ImageGan(Training):
         first = records.sample(min(LOOKED_AT, CELLS // coordinates(records.event)), seed).batch()
         numbers = Levels(records.event).numbers(first.cells)
         views, texture, groups = Views.of(numbers), Texture.of(numbers), None
-        if self.groups and records.given is None:
-            groups = Groups.find(views(numbers), self.groups, generator)
+        count = min(GROUPS, max(1, len(numbers) // ALIKE)) if self.groups is None else self.groups
+        if count and records.given is None:
+            groups = Groups.find(views(numbers), count, generator)
         return self._module(records.event, records.given, (views, texture, groups), generator)
 
     def players(self, module: AdversarialPictures) -> tuple[Player, ...]:
