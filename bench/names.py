@@ -22,7 +22,8 @@ from ensample.families.options import build
 from ensample.kinds.sequences import Sequences
 from ensample.run import Progress, Run
 from ensample.train import learn
-from shakespeare import DATA, ProcessorClock
+from processor import ProcessorClock
+from shakespeare import DATA
 
 HELD_OUT = 1_000
 BEST = {"dropout": "0.2"}

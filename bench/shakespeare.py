@@ -16,13 +16,12 @@ import argparse
 import json
 import lzma
 import os
-import time
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from ensample.budget import Budget, Clock
+from ensample.budget import Budget
 from ensample.events import Discrete, Mixed, Ragged, Span
 from ensample.families import TABLE
 from ensample.families.options import build
@@ -30,23 +29,11 @@ from ensample.kinds.sequences import Sequences
 from ensample.kinds.windows import Windows
 from ensample.run import Progress, Run
 from ensample.train import learn
+from processor import ProcessorClock
 
 DATA = Path(os.environ.get("ENSAMPLE_DATA", Path(__file__).parents[2] / "shared" / "data"))
 BEST = {"holdout": "0", "dropout": "0.05", "batch_size": "1408"}
 """Options that differ from the defaults: with two minutes there is nothing to stop early for."""
-
-
-class ProcessorClock(Clock):
-    """Counts seconds of this process on all cores, divided by the threads that it may use."""
-
-    def __init__(self, budget: Budget) -> None:
-        super().__init__(budget)
-        self.start, self.threads = time.process_time(), torch.get_num_threads()
-
-    @property
-    def seconds(self) -> float:
-        """Seconds used."""
-        return (time.process_time() - self.start) / self.threads
 
 
 def texts() -> tuple[Sequences, Sequences]:

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
-import numpy as np
 import pyarrow as pa
 
 from ensample.errors import InputError
 from ensample.judge.frame import Coding, Frame
+from ensample.judge.real import Real
 
 if TYPE_CHECKING:
     from ensample.data.schema import Schema
     from ensample.judge.subject import Subject
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -31,7 +28,7 @@ class Sizes:
     relations: int = 10_000
 
 
-class Reference:
+class Reference(Real):
     """Training rows, held-out rows, and what the measures work out about them.
 
     Arguments:
@@ -59,11 +56,8 @@ class Reference:
         sizes: Sizes | None = None,
         seed: int = 0,
     ) -> None:
-        self.knows_train = train is not None
-        if train is None:
-            order = np.random.default_rng(seed).permutation(test.num_rows)
-            train, test = (test.take(pa.array(np.sort(order[k::2]))) for k in (0, 1))
-        for name, table in (("training rows", train), ("held-out rows", test)):
+        super().__init__(train, test, schema, given, seed)
+        for name, table in (("training rows", self.train_table), ("held-out rows", self.test_table)):
             if table.num_rows < 20:
                 raise InputError(
                     "Judging needs at least 20 training rows and 20 held-out rows.",
@@ -71,9 +65,8 @@ class Reference:
                     f"{table.num_rows} rows",
                     "hold out a larger share of the data",
                 )
-        self.train_table, self.test_table, self.schema = train, test, schema
-        self.given, self.targets, self.sizes, self.seed = given, targets, sizes or Sizes(), seed
-        self.coding = Coding.fit(train, schema)
+        self.targets, self.sizes = targets, sizes or Sizes()
+        self.coding = Coding.fit(self.train_table, schema)
         if not self.coding.names:
             raise InputError(
                 "Judging needs a column that is neither constant nor an identifier.",
@@ -81,9 +74,8 @@ class Reference:
                 f"{len(schema.fields)} columns, all constants or identifiers",
                 "say the kinds of the columns, for example kinds={'name': 'category'}",
             )
-        self.train: Frame = self.coding.frame(train)
-        self.test: Frame = self.coding.frame(test)
-        self._known: dict[Any, Any] = {}
+        self.train: Frame = self.coding.frame(self.train_table)
+        self.test: Frame = self.coding.frame(self.test_table)
 
     @property
     def subject(self) -> Subject:
@@ -96,13 +88,6 @@ class Reference:
     def scored(self) -> pa.Table:
         """The held-out rows that a likelihood is asked of: all."""
         return self.test_table
-
-    def once(self, build: Callable[..., T], *arguments: int) -> T:
-        """The result of `build(self, *arguments)`, computed at the first call and kept."""
-        key = (build, arguments)
-        if key not in self._known:
-            self._known[key] = build(self, *arguments)
-        return self._known[key]  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True)

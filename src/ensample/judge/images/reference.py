@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,12 +13,12 @@ from ensample.data.pictures.column import pixels_of
 from ensample.errors import InputError
 from ensample.judge.images.extractor import Classifier, Extractor
 from ensample.judge.images.own import own
+from ensample.judge.real import Real
 
 if TYPE_CHECKING:
     from ensample.data.schema import Schema
     from ensample.judge.subject import Subject
 
-T = TypeVar("T")
 MOST_CLASSES = 200
 LEAST = 20
 """Pictures on each side below which nothing can be said."""
@@ -50,7 +49,7 @@ class Side:
         return Side(self.pixels[rows], None if self.labels is None else self.labels[rows])
 
 
-class PictureReference:
+class PictureReference(Real):
     """Training pictures, held-out pictures, and what the measures work out about them.
 
     Arguments:
@@ -83,16 +82,12 @@ class PictureReference:
         sizes: Sizes | None = None,
         seed: int = 0,
     ) -> None:
-        self.knows_train = train is not None
-        if train is None:
-            order = np.random.default_rng(seed).permutation(test.num_rows)
-            train, test = (test.take(pa.array(np.sort(order[k::2]))) for k in (0, 1))
-        self.train_table, self.test_table, self.schema, self.seed = train, test, schema, seed
-        self.picture, self.label, self.given, self.sizes = picture, label, given, sizes or Sizes()
-        self.train, self.test = (self.side(table) for table in (train, test))
+        super().__init__(train, test, schema, given, seed)
+        self.picture, self.label, self.sizes = picture, label, sizes or Sizes()
+        self.train, self.test = (self.side(table) for table in (self.train_table, self.test_table))
         for name, side in (("training pictures", self.train), ("held-out pictures", self.test)):
             enough(name, side)
-        self._extractor, self._known = extractor, {}  # type: ignore[var-annotated]
+        self._extractor = extractor
 
     @property
     def subject(self) -> Subject:
@@ -168,13 +163,6 @@ class PictureReference:
     def scored(self) -> pa.Table:
         """The held-out records that a likelihood is asked of: some likelihoods of pictures take seconds each."""
         return self.test_table.take(pa.array(np.sort(self.held_out(self.sizes.scored))))
-
-    def once(self, build: Callable[..., T], *arguments: int) -> T:
-        """The result of `build(self, *arguments)`, computed at the first call and kept."""
-        key = (build, arguments)
-        if key not in self._known:
-            self._known[key] = build(self, *arguments)
-        return self._known[key]  # type: ignore[no-any-return]
 
 
 def enough(name: str, side: Side) -> None:

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
 from ensample.errors import InputError
+from ensample.judge.real import Real
 from ensample.judge.texts.tokens import Tokens, characters, words
 
 if TYPE_CHECKING:
     from ensample.data.schema import Schema
     from ensample.judge.subject import Subject
 
-T = TypeVar("T")
 LEAST = 20
 """Texts on each side below which nothing can be said."""
 
@@ -73,7 +73,7 @@ class Side:
         return self if count >= len(self) else Side(self.texts[:count])
 
 
-class TextReference:
+class TextReference(Real):
     """Training texts, held-out texts, and what the measures work out about them.
 
     Arguments:
@@ -101,18 +101,13 @@ class TextReference:
         sizes: Sizes | None = None,
         seed: int = 0,
     ) -> None:
-        self.knows_train = train is not None
-        if train is None:
-            order = np.random.default_rng(seed).permutation(test.num_rows)
-            train, test = (test.take(pa.array(np.sort(order[k::2]))) for k in (0, 1))
-        self.train_table, self.test_table, self.schema, self.seed = train, test, schema, seed
-        self.text, self.given, self.sizes = text, given, sizes or Sizes()
-        self.train, self.test = (self.side(table) for table in (train, test))
+        super().__init__(train, test, schema, given, seed)
+        self.text, self.sizes = text, sizes or Sizes()
+        self.train, self.test = (self.side(table) for table in (self.train_table, self.test_table))
         for name, side in (("training texts", self.train), ("held-out texts", self.test)):
             enough(name, side)
             if not any(side.texts):
                 raise InputError("Texts are judged by their characters.", name, "all are empty", "give some texts")
-        self._known: dict[Any, Any] = {}
 
     @property
     def subject(self) -> Subject:
@@ -167,13 +162,6 @@ class TextReference:
         if counted is None:
             return None
         return np.array([len(each) + 1 for each in counted(list(self.side(self.scored).texts))], np.int64)
-
-    def once(self, build: Callable[..., T], *arguments: int) -> T:
-        """The result of `build(self, *arguments)`, computed at the first call and kept."""
-        key = (build, arguments)
-        if key not in self._known:
-            self._known[key] = build(self, *arguments)
-        return self._known[key]  # type: ignore[no-any-return]
 
 
 def enough(name: str, side: Side) -> None:
