@@ -117,7 +117,7 @@ def test_extreme_emissions_neither_vanish_nor_overflow():
     assert torch.isfinite(gamma).all() and torch.allclose(gamma.sum(1), torch.ones(100, dtype=torch.float64))
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+@pytest.mark.parametrize("case", [case for case in CASES if case.name == "markov"], ids=lambda case: case.id)
 def test_states_of_records_are_those_of_all_paths(case):
     distribution = fitted(case.id)
     batch = case.truth.records(12, seed=3).batch()

@@ -34,7 +34,7 @@ CASES = [
     Case(
         "image-autoregressive",
         {"network": "lstm", "width": 24, "layers": 1, "batch_size": 128, "learning_rate": 0.03},
-        budget="250 steps",
+        budget="350 steps",
         close=0.07,
     ),
     Case(
