@@ -69,8 +69,7 @@ def compare(
     assert learn.schema is not None
     _check_plain(learn.schema)
     conditions = (given,) if isinstance(given, str) else tuple(given or ())
-    picture, text = picture_of(learn.schema, conditions), text_of(learn.schema, conditions)
-    alone = picture or text
+    alone = picture_of(learn.schema, conditions) or text_of(learn.schema, conditions)
     model = None if alone is None else [alone]
 
     def fitted(data: Dataset, family: Family, share: Budget, number: int) -> Model:
@@ -84,14 +83,8 @@ def compare(
     codec = codec_of(learn.schema, plain if alone is None else (alone,), conditions)
     named = _named(families, codec.event, codec.given_event)
     held_out = held_out.select(list(learn.names))
-    if picture is not None:
-        reference: Any = picture_reference(learn, held_out, learn.schema, picture, conditions, extractor, seed)
-    elif text is not None:
-        reference = text_reference(learn, held_out, learn.schema, text, conditions, seed)
-    else:
-        chosen = None if targets is None else tuple(targets)
-        tables = (bounded(learn, MOST_TRAIN, seed), bounded(held_out, MOST_TEST, seed))
-        reference = Reference(*tables, learn.schema, given=conditions, targets=chosen, seed=seed)
+    chosen = None if targets is None else tuple(targets)
+    reference = _reference(learn, held_out, learn.schema, plain, conditions, seed, extractor, chosen)
     parsed = Budget.parse(budget)
     return compare_on(reference, learn, named, fitted, budget=parsed, seed=seed, progress=told)
 
@@ -102,21 +95,33 @@ def report(
     """Judge one model; see `Model.report`."""
     _check_plain(model.schema)
     given = tuple(model.codec.given)
-    picture, text = picture_of(model.schema, given), text_of(model.schema, given)
-    if picture is not None:
-        reference: Any = picture_reference(train, test, model.schema, picture, given, extractor, seed)
-    elif text is not None:
-        reference = text_reference(train, test, model.schema, text, given, seed)
-    else:
-        names = [name for name in model.schema.names if name in (*model.codec.model, *given)]
-        held_out = bounded(test.select(names), MOST_TEST, seed)
-        learned = None if train is None else bounded(train.select(names), MOST_TRAIN, seed)
-        reference = Reference(learned, held_out, model.schema.select(names), given=given, seed=seed)
+    reference = _reference(train, test, model.schema, tuple(model.codec.model), given, seed, extractor)
     made = sampled_from(model, reference, seed)
     sort = model.can.get("log_prob")
     likelihood = (np.asarray(model.log_prob(reference.scored)), sort) if sort is not None else ()
     name = f"{model.family.of.name} over pixels" if isinstance(model.family, Flat) else model.family.name
     return judged_report(name, reference, reference.subject.judge(reference, made, *likelihood))
+
+
+def _reference(
+    train: Dataset | None,
+    test: Dataset,
+    schema: Schema,
+    learned: tuple[str, ...],
+    given: tuple[str, ...],
+    seed: int,
+    extractor: str | Path | Extractor | None = None,
+    targets: tuple[str, ...] | None = None,
+) -> Any:
+    """The real side of judging, of the sort that the learned fields are."""
+    if (picture := picture_of(schema, given)) is not None:
+        return picture_reference(train, test, schema, picture, given, extractor, seed)
+    if (text := text_of(schema, given)) is not None:
+        return text_reference(train, test, schema, text, given, seed)
+    names = [name for name in schema.names if name in (*learned, *given)]
+    known = None if train is None else bounded(train.select(names), MOST_TRAIN, seed)
+    held_out = bounded(test.select(names), MOST_TEST, seed)
+    return Reference(known, held_out, schema.select(names), given=given, targets=targets, seed=seed)
 
 
 def _check_plain(schema: Schema) -> None:

@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import pyarrow as pa
 
+from ensample.errors import InputError
+
 if TYPE_CHECKING:
     from ensample.data.schema import Schema
 
 T = TypeVar("T")
+LEAST = 20
+"""Records on each side below which nothing can be said."""
 
 
 class Real:
@@ -43,3 +47,18 @@ class Real:
         if key not in self._known:
             self._known[key] = build(self, *arguments)
         return self._known[key]  # type: ignore[no-any-return]
+
+    def held_out_rows(self, count: int) -> np.ndarray:
+        """Rows of so many held-out records, at random and always the same."""
+        return np.random.default_rng(self.seed).permutation(self.test_table.num_rows)[:count]
+
+    def held_out_records(self, count: int) -> pa.Table:
+        """These records, in their order."""
+        return self.test_table.take(pa.array(np.sort(self.held_out_rows(count))))
+
+
+def enough(sort: str, noun: str, count: int, fix: str) -> None:
+    """Raises InputError if there are fewer than 20 records of a sort: "training", "held-out", "made"."""
+    if count < LEAST:
+        rule = f"Judging needs at least {LEAST} training {noun}, held-out {noun} and made {noun}."
+        raise InputError(rule, f"{sort} {noun}", f"{count} {noun}", fix)

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from ensample.errors import InputError
 from ensample.judge.frame import Coding, Frame
-from ensample.judge.real import Real
+from ensample.judge.real import Real, enough
 
 if TYPE_CHECKING:
     from ensample.data.schema import Schema
@@ -57,14 +57,8 @@ class Reference(Real):
         seed: int = 0,
     ) -> None:
         super().__init__(train, test, schema, given, seed)
-        for name, table in (("training rows", self.train_table), ("held-out rows", self.test_table)):
-            if table.num_rows < 20:
-                raise InputError(
-                    "Judging needs at least 20 training rows and 20 held-out rows.",
-                    name,
-                    f"{table.num_rows} rows",
-                    "hold out a larger share of the data",
-                )
+        for sort, table in (("training", self.train_table), ("held-out", self.test_table)):
+            enough(sort, "rows", table.num_rows, "hold out a larger share of the data")
         self.targets, self.sizes = targets, sizes or Sizes()
         self.coding = Coding.fit(self.train_table, schema)
         if not self.coding.names:
@@ -103,8 +97,5 @@ class Made:
     @classmethod
     def of(cls, reference: Reference, table: pa.Table) -> Made:
         """Code made rows. Raises InputError if there are fewer than 20 or a column is missing."""
-        if table.num_rows < 20:
-            raise InputError(
-                "Judging needs at least 20 made rows.", "made rows", f"{table.num_rows} rows", "sample more rows"
-            )
+        enough("made", "rows", table.num_rows, "sample more rows")
         return cls(table, reference.coding.frame(table))

@@ -55,7 +55,7 @@ def picture_copies(reference: PictureReference, made: Side, features: np.ndarray
     """
     size = min(reference.sizes.copies, len(reference.test), len(reference.train))
     order = np.random.default_rng(reference.seed + 2).permutation(len(reference.train))[:size]
-    held = reference.held_out(size)
+    held = reference.held_out_rows(size)
     places = np.random.default_rng(reference.seed + 1).permutation(len(made))[: reference.sizes.copies]
     fake = points(made.pixels[places])
     to_train, near_train = _mirrored(fake, reference.train.pixels[order])

@@ -16,8 +16,9 @@ from ensample.judge.images.copies import picture_copies
 from ensample.judge.images.extractor import Classifier
 from ensample.judge.images.measures import bits_per_dimension, frechet, kernel, score
 from ensample.judge.images.neighbourhoods import neighbourhoods
-from ensample.judge.images.reference import PictureReference, Side, enough, held_out_classes, held_out_features
+from ensample.judge.images.reference import MORE, PictureReference, Side, held_out_classes, held_out_features
 from ensample.judge.measure import Measure, Sort
+from ensample.judge.real import enough
 from ensample.judge.text import figure
 
 REAL = "real pictures"
@@ -70,7 +71,7 @@ def judge_pictures(
 
 def _made(reference: PictureReference, table: pa.Table) -> MadePictures:
     side = reference.side(table)
-    enough("made pictures", side)
+    enough("made", "pictures", len(side), MORE)
     if side.pixels.shape[1:] != reference.shape:
         raise InputError(
             "Real and made pictures have one size.",

@@ -13,15 +13,15 @@ from ensample.data.pictures.column import pixels_of
 from ensample.errors import InputError
 from ensample.judge.images.extractor import Classifier, Extractor
 from ensample.judge.images.own import own
-from ensample.judge.real import Real
+from ensample.judge.real import Real, enough
 
 if TYPE_CHECKING:
     from ensample.data.schema import Schema
     from ensample.judge.subject import Subject
 
 MOST_CLASSES = 200
-LEAST = 20
-"""Pictures on each side below which nothing can be said."""
+MORE = "hold out a larger share of the data, or sample more"
+"""What to do about too few pictures."""
 
 
 @dataclass(frozen=True)
@@ -85,8 +85,8 @@ class PictureReference(Real):
         super().__init__(train, test, schema, given, seed)
         self.picture, self.label, self.sizes = picture, label, sizes or Sizes()
         self.train, self.test = (self.side(table) for table in (self.train_table, self.test_table))
-        for name, side in (("training pictures", self.train), ("held-out pictures", self.test)):
-            enough(name, side)
+        for sort, side in (("training", self.train), ("held-out", self.test)):
+            enough(sort, "pictures", len(side), MORE)
         self._extractor = extractor
 
     @property
@@ -155,25 +155,10 @@ class PictureReference(Real):
             return np.random.default_rng(self.seed + 22).permutation(len(self.train))
         return self.halves[1]
 
-    def held_out(self, count: int) -> np.ndarray:
-        """Rows of `count` held-out pictures, at random and always the same."""
-        return np.random.default_rng(self.seed).permutation(len(self.test))[:count]
-
     @cached_property
     def scored(self) -> pa.Table:
         """The held-out records that a likelihood is asked of: some likelihoods of pictures take seconds each."""
-        return self.test_table.take(pa.array(np.sort(self.held_out(self.sizes.scored))))
-
-
-def enough(name: str, side: Side) -> None:
-    """Raises InputError if there are fewer than 20 pictures."""
-    if len(side) < LEAST:
-        raise InputError(
-            f"Judging needs at least {LEAST} training pictures, held-out pictures and made pictures.",
-            name,
-            f"{len(side)} pictures",
-            "hold out a larger share of the data, or sample more",
-        )
+        return self.held_out_records(self.sizes.scored)
 
 
 def texts(column: pa.ChunkedArray) -> np.ndarray:
@@ -192,7 +177,7 @@ def _natural(name: str) -> tuple[bool, float, str]:
 
 def held_out_features(reference: PictureReference, count: int) -> np.ndarray:
     """Features of held-out pictures, float32 [count, d]."""
-    return reference.extractor.features(reference.test.pixels[reference.held_out(count)])
+    return reference.extractor.features(reference.test.pixels[reference.held_out_rows(count)])
 
 
 def unseen_features(reference: PictureReference, count: int) -> np.ndarray:
@@ -206,5 +191,5 @@ def held_out_classes(reference: PictureReference, count: int) -> np.ndarray:
     if reference.classifier is reference.extractor:
         features = reference.once(held_out_features, count)
     else:
-        features = reference.classifier.features(reference.test.pixels[reference.held_out(count)])
+        features = reference.classifier.features(reference.test.pixels[reference.held_out_rows(count)])
     return np.asarray(reference.classifier.logits(features).argmax(1))

@@ -52,7 +52,7 @@ def picture_tag(pixels: np.ndarray, words: str) -> Markup:
 
 
 def _real(reference: PictureReference) -> Side:
-    return reference.test.take(reference.held_out(len(reference.test)))
+    return reference.test.take(reference.held_out_rows(len(reference.test)))
 
 
 def _sheet(reference: PictureReference, side: Side, name: str) -> Sheet:

@@ -10,11 +10,12 @@ import pyarrow as pa
 
 from ensample.judge.evaluate import Judgement
 from ensample.judge.measure import Measure, Sort, mean_draws, spread
+from ensample.judge.real import enough
 from ensample.judge.text import figure
 from ensample.judge.texts.copies import text_copies
 from ensample.judge.texts.likelihood import likelihood
 from ensample.judge.texts.novelty import novelty, runs_of
-from ensample.judge.texts.reference import Side, TextReference, enough
+from ensample.judge.texts.reference import MORE, Side, TextReference
 from ensample.judge.texts.shapes import CHARACTERS, LENGTHS, WORDS, characters_distance, lengths, words_distance
 from ensample.judge.texts.tokens import codes
 from ensample.judge.texts.twosample import TWO_SAMPLE, two_sample
@@ -59,7 +60,7 @@ def judge_texts(
     """
     start = time.perf_counter()
     made = MadeTexts(table, reference.side(table))
-    enough("made texts", made.side)
+    enough("made", "texts", len(made.side), MORE)
     fake, real = sides(reference, made.side)
     floor = reference.once(real_against_real, len(fake))
     measures = [*_distances(fake, real, reference.seed), *_likeness(reference, fake, real)]

@@ -11,15 +11,15 @@ import numpy as np
 import pyarrow as pa
 
 from ensample.errors import InputError
-from ensample.judge.real import Real
+from ensample.judge.real import LEAST, Real, enough
 from ensample.judge.texts.tokens import Tokens, characters, words
 
 if TYPE_CHECKING:
     from ensample.data.schema import Schema
     from ensample.judge.subject import Subject
 
-LEAST = 20
-"""Texts on each side below which nothing can be said."""
+MORE = "hold out more, sample more, or cut long texts into paragraphs"
+"""What to do about too few texts."""
 
 WORDS_FROM = 4.0
 """Words of a text in the mean from which on runs of words are looked at; of shorter texts runs of characters."""
@@ -104,10 +104,11 @@ class TextReference(Real):
         super().__init__(train, test, schema, given, seed)
         self.text, self.sizes = text, sizes or Sizes()
         self.train, self.test = (self.side(table) for table in (self.train_table, self.test_table))
-        for name, side in (("training texts", self.train), ("held-out texts", self.test)):
-            enough(name, side)
+        for sort, side in (("training", self.train), ("held-out", self.test)):
+            enough(sort, "texts", len(side), MORE)
             if not any(side.texts):
-                raise InputError("Texts are judged by their characters.", name, "all are empty", "give some texts")
+                rule = "Texts are judged by their characters."
+                raise InputError(rule, f"{sort} texts", "all are empty", "give some texts")
 
     @property
     def subject(self) -> Subject:
@@ -138,7 +139,7 @@ class TextReference(Real):
 
     def held_out(self, count: int) -> Side:
         """So many held-out texts, at random and always the same."""
-        return self.test.take(np.random.default_rng(self.seed).permutation(len(self.test))[:count])
+        return self.test.take(self.held_out_rows(count))
 
     @cached_property
     def learned(self) -> Side:
@@ -149,10 +150,7 @@ class TextReference(Real):
     @cached_property
     def scored(self) -> pa.Table:
         """The held-out records that a likelihood is asked of."""
-        count = min(self.sizes.scored, self.test_table.num_rows)
-        return self.test_table.take(
-            pa.array(np.sort(np.random.default_rng(self.seed).permutation(len(self.test))[:count]))
-        )
+        return self.held_out_records(self.sizes.scored)
 
     @cached_property
     def tokens_scored(self) -> np.ndarray | None:
@@ -162,14 +160,3 @@ class TextReference(Real):
         if counted is None:
             return None
         return np.array([len(each) + 1 for each in counted(list(self.side(self.scored).texts))], np.int64)
-
-
-def enough(name: str, side: Side) -> None:
-    """Raises InputError if there are fewer than 20 texts."""
-    if len(side) < LEAST:
-        raise InputError(
-            f"Judging needs at least {LEAST} training texts, held-out texts and made texts.",
-            name,
-            f"{len(side)} texts",
-            "hold out more, sample more, or cut long texts into paragraphs",
-        )
