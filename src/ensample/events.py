@@ -159,12 +159,16 @@ class Ragged:
 
     `max_length` is the longest met in the training data: a family whose memory is bounded may refuse what is longer,
     others give it a probability. `missing`: whether a whole record may be missing, which is a value of its length.
+    `fixed`: every record has `max_length` steps (a window of a series). `partly`: some steps are given where they stand
+    and not learned (what others say in a dialogue), see `Batch.scored`.
     """
 
     element: Mixed
     max_length: int
     ordered: bool = True
     missing: bool = False
+    fixed: bool = False
+    partly: bool = False
 
 
 MISSING_LENGTH, UNKNOWN_LENGTH = -1, -2
@@ -202,7 +206,9 @@ class Batch:
 
     Records of a `Ragged` event are padded: cells and mask [rows, steps, spans], and `lengths` [rows] int64, of which
     `MISSING_LENGTH` and `UNKNOWN_LENGTH` are negative. Steps from a record's length on are padding: cells 0, mask
-    unset, and never looked at. Records of an array event have cells and mask [rows, *shape].
+    unset, and never looked at. `scored` [rows, steps] tells, where an event is `partly` given, which steps count: the
+    probability of a record is that of these, each given all steps before it; None counts all. Records of an array
+    event have cells and mask [rows, *shape]. Where what is given is itself a sequence, `cond` is a ragged batch.
 
     Example:
         >>> words = Batch(torch.tensor([[[3], [1]], [[2], [0]]]), torch.tensor([[[True], [True]], [[True], [False]]]),
@@ -216,6 +222,7 @@ class Batch:
     cond: Batch | None = None
     offset: Tensor | float = 0.0
     lengths: Tensor | None = None
+    scored: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.cells)
@@ -223,15 +230,16 @@ class Batch:
     def take(self, rows: Tensor | slice) -> Batch:
         """The batch of these rows."""
         cond = None if self.cond is None else self.cond.take(rows)
-        lengths = None if self.lengths is None else self.lengths[rows]
-        return Batch(self.cells[rows], self.mask[rows], cond, self.offset, lengths)
+        lengths, scored = (None if part is None else part[rows] for part in (self.lengths, self.scored))
+        return Batch(self.cells[rows], self.mask[rows], cond, self.offset, lengths, scored)
 
     def repeat(self, times: int) -> Batch:
         """Each row `times` times in a row."""
         cond = None if self.cond is None else self.cond.repeat(times)
-        lengths = None if self.lengths is None else self.lengths.repeat_interleave(times)
-        cells, mask = self.cells.repeat_interleave(times, 0), self.mask.repeat_interleave(times, 0)
-        return Batch(cells, mask, cond, self.offset, lengths)
+        parts = (self.cells, self.mask, self.lengths, self.scored)
+        cells, mask, lengths, scored = (None if part is None else part.repeat_interleave(times, 0) for part in parts)
+        assert cells is not None and mask is not None
+        return Batch(cells, mask, cond, self.offset, lengths, scored)
 
     def steps(self) -> Tensor:
         """Which steps of a ragged batch are there, bool [rows, steps]."""
@@ -242,7 +250,8 @@ class Batch:
         """A ragged batch with room for this many steps, at least as many as it has."""
         more = steps - self.cells.shape[1]
         cells, mask = (torch.nn.functional.pad(part, (0, 0, 0, more)) for part in (self.cells, self.mask))
-        return Batch(cells, mask, self.cond, self.offset, self.lengths)
+        scored = None if self.scored is None else torch.nn.functional.pad(self.scored, (0, more))
+        return Batch(cells, mask, self.cond, self.offset, self.lengths, scored)
 
 
 def unknown(rows: int, event: Mixed | Ragged | Array, cond: Batch | None = None) -> Batch:
@@ -261,11 +270,13 @@ def concatenate(batches: Sequence[Batch]) -> Batch:
     if lengths:
         longest = max(b.cells.shape[1] for b in batches)
         batches = [b.padded(longest) for b in batches]
+    scored = [b.scored for b in batches if b.scored is not None]
     return Batch(
         torch.cat([b.cells for b in batches]),
         torch.cat([b.mask for b in batches]),
         concatenate(conds) if conds else None,
         lengths=torch.cat(lengths) if lengths else None,
+        scored=torch.cat(scored) if scored else None,
     )
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, cast, runtime_checkable
 
 from torch import Generator, Tensor, nn
 
@@ -109,8 +109,30 @@ class LearnsArrays(Protocol):
         ...
 
 
-def refusal(family: Family, event: Mixed | Ragged | Array, given: Mixed | None) -> str | None:
+@runtime_checkable
+class GivenSequences(Protocol):
+    """A family whose given fields may be a sequence, like the text to translate: its `given` may be a `Ragged`."""
+
+    given_sequences: ClassVar[bool]
+
+
+@runtime_checkable
+class ScoresParts(Protocol):
+    """A family that learns records of which some steps are given where they stand: see `Batch.scored`."""
+
+    scores_parts: ClassVar[bool]
+
+
+def refusal(family: Family, event: Mixed | Ragged | Array, given: Mixed | Ragged | None) -> str | None:
     """Why a family cannot learn this event (one sentence), or None if it can."""
+    if isinstance(given, Ragged) and not isinstance(family, GivenSequences):
+        return f"what is given is a sequence, and {family.name} takes plain given fields"
+    if isinstance(event, Ragged) and event.partly and not isinstance(family, ScoresParts):
+        return f"some steps are given where they stand, and {family.name} learns whole records"
+    return _refusal(family, event, cast("Mixed | None", given))
+
+
+def _refusal(family: Family, event: Mixed | Ragged | Array, given: Mixed | None) -> str | None:
     if isinstance(event, Mixed):
         return family.refuses(event, given)
     if isinstance(event, Ragged):
