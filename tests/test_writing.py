@@ -6,6 +6,7 @@ import json
 import pickle
 import re
 from collections import Counter
+from typing import get_type_hints
 
 import numpy as np
 import pytest
@@ -13,8 +14,8 @@ from scipy import stats
 
 import ensample as en
 from ensample.errors import CapabilityError, InputError
+from ensample.solvers.decoding.options import Drawing, Options, Searching
 from ensample.writer import Written
-from ensample.writing import generate
 
 NAMES = ["anna", "bob", "hannah", "otto", "nathan", "ann", "bobby", "ottoman", "nan", "tom", "tommy", "zoë"] * 10
 LINES = ["the cat sat on the mat.\n", "the dog sat on the cat.\n", "a café for the dog: €2\n"] * 20
@@ -258,15 +259,13 @@ def test_a_stream_tells_what_is_wrong_before_its_first_piece(names):
         names.stream("a", top_p=3.0)
 
 
-def test_stream_and_generate_have_the_same_options():
-    import inspect
-
-    from ensample.writing import stream
-
-    one, two = (dict(inspect.signature(verb).parameters) for verb in (generate, stream))
-    for name in ("prompts", "n", "beams", "length_power", "log_probs"):
-        one.pop(name)
-    assert {k: v.default for k, v in one.items()} == {k: v.default for k, v in two.items() if k != "prompt"}
+def test_keywords_of_writing_are_its_options(names):
+    assert get_type_hints(Searching) == get_type_hints(Options)
+    assert set(get_type_hints(Searching)) - set(get_type_hints(Drawing)) == {"beams", "length_power"}
+    with pytest.raises(InputError, match="use generate"):
+        names.stream("a", beams=3)
+    with pytest.raises(TypeError, match="colour"):
+        names.generate("a", colour="red")
 
 
 def test_a_written_text_is_a_string():

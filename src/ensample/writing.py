@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Unpack, cast
 
 from ensample.errors import InputError
 from ensample.kinds.textcodec import TextCodec
 from ensample.sampling import counted
-from ensample.solvers.decoding.options import Options
+from ensample.solvers.decoding.options import Drawing, Options, Searching
 from ensample.writer import Writer, Written
 
 if TYPE_CHECKING:
@@ -21,29 +21,11 @@ def generate(
     prompts: str | Sequence[str] = "",
     n: int = 1,
     *,
-    tokens: int = 256,
-    at_least: int = 0,
-    temperature: float = 1.0,
-    top_k: int | None = None,
-    top_p: float | None = None,
-    min_p: float | None = None,
-    typical: float | None = None,
-    repetition_penalty: float = 1.0,
-    no_repeat: int | None = None,
-    greedy: bool = False,
-    contrast: float | None = None,
-    beams: int | None = None,
-    length_power: float = 1.0,
-    stop: str | Sequence[str] = (),
-    regex: str | None = None,
-    grammar: str | None = None,
-    schema: Mapping[str, Any] | str | None = None,
-    choices: Sequence[str] | None = None,
     draft: Model | None = None,
-    ahead: int = 4,
     where: Mapping[str, Any] | None = None,
     seed: int | None = None,
     log_probs: bool = False,
+    **options: Unpack[Searching],
 ) -> Written | list[Written]:
     """Texts that go on from prompts.
 
@@ -57,8 +39,8 @@ def generate(
         model: a fitted model of texts.
         prompts: one or several, of any length; "" begins a new text.
         n: how many texts for each prompt.
-        tokens: at most so many new ones; a text may end before by itself.
-        at_least: tokens before it may end by itself.
+        tokens: at most so many new ones (256 if left out); a text may end before by itself.
+        at_least: tokens before it may end by itself (0).
         temperature: below 1 the probable becomes more so; see `Temperature`.
         top_k: choose among so many most probable tokens.
         top_p: choose among the fewest most probable tokens of this share of the probability.
@@ -78,7 +60,7 @@ def generate(
         choices: it is one of these strings.
         draft: a faster model over the same tokens that proposes tokens, for `model` to check several at once; the
             distribution stays that of `model` (speculative decoding). Pays for few texts and a `model` that is slow.
-        ahead: tokens proposed at once.
+        ahead: tokens proposed at once (4).
         where: one value for each given field.
         seed: same seed and prompt, same text: alone or beside others (but for rounding, which may change one token in
             a million). Texts of the same prompt are different. None draws a fresh one.
@@ -93,17 +75,14 @@ def generate(
             read.
         CapabilityError: the constraint leaves nothing to write, or the draft does not fit.
     """
-    options = Options(
-        tokens, at_least, temperature, top_k, top_p, min_p, typical, repetition_penalty, no_repeat, greedy,
-        contrast, beams, length_power, stop, regex, grammar, schema, choices, ahead,
-    )  # fmt: skip
+    wishes = Options(**options)
     rows = counted(n)
-    if options.searches and rows > (most := beams or 1):
+    if wishes.searches and rows > (most := wishes.beams or 1):
         raise InputError("A search finds so many texts.", "generate, n", f"{rows} of {most}", f"say n={most}")
     asked = [prompts] if isinstance(prompts, str) else list(prompts)
     _check_prompts(model, asked)
-    writer = Writer(model, options, where, seed, draft, log_probs)
-    made = writer.searched(asked, rows) if beams is not None else writer.written(asked, rows)
+    writer = Writer(model, wishes, where, seed, draft, log_probs)
+    made = writer.searched(asked, rows) if wishes.beams is not None else writer.written(asked, rows)
     return made[0] if isinstance(prompts, str) and rows == 1 else made
 
 
@@ -111,38 +90,23 @@ def stream(
     model: Model,
     prompt: str = "",
     *,
-    tokens: int = 256,
-    at_least: int = 0,
-    temperature: float = 1.0,
-    top_k: int | None = None,
-    top_p: float | None = None,
-    min_p: float | None = None,
-    typical: float | None = None,
-    repetition_penalty: float = 1.0,
-    no_repeat: int | None = None,
-    greedy: bool = False,
-    contrast: float | None = None,
-    stop: str | Sequence[str] = (),
-    regex: str | None = None,
-    grammar: str | None = None,
-    schema: Mapping[str, Any] | str | None = None,
-    choices: Sequence[str] | None = None,
     draft: Model | None = None,
-    ahead: int = 4,
     where: Mapping[str, Any] | None = None,
     seed: int | None = None,
+    **options: Unpack[Drawing],
 ) -> Iterator[str]:
     """Pieces of one text as they are written; together they are what `generate` gives for the same arguments.
 
     A piece holds whole characters. What may turn out to be the beginning of a stop string is held back until it is
-    clear. Arguments are those of `generate`, and so is what is raised: at once, before the first piece.
+    clear. Arguments are those of `generate`, without beams, whose best text is known only at the end; and so is what is
+    raised: at once, before the first piece.
     """
-    options = Options(
-        tokens, at_least, temperature, top_k, top_p, min_p, typical, repetition_penalty, no_repeat, greedy,
-        contrast, None, 1.0, stop, regex, grammar, schema, choices, ahead,
-    )  # fmt: skip
+    wishes = Options(**options)
+    if wishes.beams is not None:
+        rule = "A text that is searched for is known only at the end."
+        raise InputError(rule, "stream, beams", str(wishes.beams), "leave it out, or use generate")
     _check_prompts(model, [prompt])
-    return Writer(model, options, where, seed, draft, False).pieces_of(prompt)
+    return Writer(model, wishes, where, seed, draft, False).pieces_of(prompt)
 
 
 def _check_prompts(model: Model, prompts: list[str]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 from ensample.errors import InputError
 from ensample.solvers.decoding import grammar as grammars
@@ -39,9 +39,38 @@ LANGUAGES = ("regex", "grammar", "schema", "choices")
 """Options that say what may be written at all."""
 
 
+class Drawing(TypedDict, total=False):
+    """Keywords of `ensample.writing.stream`, which says what each does; those of `Options` but for beams."""
+
+    tokens: int
+    at_least: int
+    temperature: float
+    top_k: int | None
+    top_p: float | None
+    min_p: float | None
+    typical: float | None
+    repetition_penalty: float
+    no_repeat: int | None
+    greedy: bool
+    contrast: float | None
+    stop: str | Sequence[str]
+    regex: str | None
+    grammar: str | None
+    schema: Mapping[str, Any] | str | None
+    choices: Sequence[str] | None
+    ahead: int
+
+
+class Searching(Drawing, total=False):
+    """Keywords of `ensample.writing.generate`: all of `Options`."""
+
+    beams: int | None
+    length_power: float
+
+
 @dataclass(frozen=True)
 class Options:
-    """See `ensample.writing.generate`, whose arguments these are.
+    """See `ensample.writing.generate`, whose arguments these are: `Options(**keywords)` of a `Searching`.
 
     Example:
         >>> Options(temperature=0.8, top_p=0.9).rules(None).processors
