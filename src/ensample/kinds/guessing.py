@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, get_type_hints
 
@@ -187,7 +187,8 @@ def _field(entry: Any) -> Field:
 
 
 def _restored(kind: type[Any], measured: Any, field: str) -> Kind:
-    wanted = [f.name for f in fields(kind)]
+    known = {f.name: f.default is MISSING for f in fields(kind)}  # files of before lack what was added with a default
+    wanted = [name for name, needed in known.items() if needed or (isinstance(measured, Mapping) and name in measured)]
     if not isinstance(measured, Mapping) or sorted(measured) != sorted(wanted):
         raise _damaged(f"schema, field {field!r}", f"other facts than those of a {kind.name}")
     hints = get_type_hints(kind)

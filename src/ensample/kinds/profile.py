@@ -163,13 +163,14 @@ class SequenceProfile(Profile):
 
     Attributes:
         steps: number of all steps.
-        longest: steps of the longest record.
+        longest, shortest: steps of the longest and of the shortest record that is not missing.
         fields: profiles of the fields of all steps together.
     """
 
     def __init__(self, name: str, dtype: pa.DataType) -> None:
         super().__init__(name, dtype)
         self.steps = self.longest = 0
+        self.least: int | None = None
         self.fields: dict[str, Profile] = {}
         self._gathering = _Gathering(pa.schema(step_fields(dtype)))
 
@@ -178,10 +179,18 @@ class SequenceProfile(Profile):
         lengths = lengths_of(column, -1)
         self.rows += len(column)
         self.missing += int((lengths < 0).sum())
-        self.longest = max(self.longest, int(lengths.max(initial=0)))
+        there = lengths[lengths >= 0]
+        if len(there):
+            self.longest = max(self.longest, int(there.max()))
+            self.least = int(there.min()) if self.least is None else min(self.least, int(there.min()))
         steps = steps_of(column)
         self.steps += len(steps)
         self._gathering.add(steps)
+
+    @property
+    def shortest(self) -> int:
+        """Steps of the shortest record."""
+        return self.least or 0
 
     def finish(self, sample: pa.Array) -> None:
         """Close the profiles of the steps; lists as a whole are not sampled."""

@@ -33,6 +33,7 @@ class Sequence:
         longest: steps of the longest record met.
         missing: whether whole records were missing.
         unseen: probability of a missing record where none was met.
+        shortest: steps of the shortest record met.
 
     Example:
         >>> walks = Sequence.fit(Profile.of(pa.array([[1.5, 2.0], [], [2.5, 1.0, None]])))
@@ -47,6 +48,7 @@ class Sequence:
     longest: int
     missing: bool
     unseen: float
+    shortest: int = 0
 
     name: ClassVar[str] = "sequence"
 
@@ -75,7 +77,7 @@ class Sequence:
         if not any(kind.spans(name) for name, kind in fitted.items()):
             raise cannot_be(profile, cls.name, "steps of which nothing can be learned", "leave the column out")
         plain = json.dumps(schema.to_plain())
-        return cls(str(dtype), plain, profile.longest, profile.missing > 0, never_seen(profile))
+        return cls(str(dtype), plain, profile.longest, profile.missing > 0, never_seen(profile), profile.shortest)
 
     @cached_property
     def type(self) -> pa.DataType:
@@ -94,9 +96,14 @@ class Sequence:
         return TableCodec(schema, schema.names)
 
     @property
+    def fixed(self) -> bool:
+        """Whether every record has the same number of steps, and none is missing."""
+        return 0 < self.shortest == self.longest and not self.missing
+
+    @property
     def event(self) -> Ragged:
         """What one record looks like to a family."""
-        return Ragged(self.steps.event, self.longest, missing=self.missing)
+        return Ragged(self.steps.event, self.longest, missing=self.missing, fixed=self.fixed)
 
     def spans(self, field: str) -> tuple[Span, ...]:
         """Those of a step."""
@@ -150,7 +157,8 @@ class Sequence:
     def describe(self) -> str:
         """How long, and of what."""
         of = ", ".join(f"{field.name} ({field.kind.describe()})" for field in self.steps.schema)
-        return f"0 to {self.longest:,} steps of {of}" + ("; may be missing" if self.missing else "")
+        count = f"{self.longest:,}" if self.fixed else f"{self.shortest:,} to {self.longest:,}"
+        return f"{count} steps of {of}" + ("; may be missing" if self.missing else "")
 
     def _steps(self, column: pa.Array) -> pa.RecordBatch:
         steps = steps_of(column)
