@@ -200,7 +200,8 @@ class Model:
         if isinstance(data, Dataset):
             return data
         texts = [field.name for field in self.schema if isinstance(field.kind, Text)]
-        return read_records({texts[0]: data} if texts and are_texts(data) else data, texts=texts)
+        alone = isinstance(self.codec, TextCodec) and are_texts(data)
+        return read_records({cast(TextCodec, self.codec).field: data} if alone else data, texts=texts)
 
     def __repr__(self) -> str:
         given = f" | {', '.join(self.codec.given)}" if self.codec.given else ""

@@ -16,6 +16,7 @@ from ensample.events import Batch, unknown
 from ensample.families.base import Distribution
 from ensample.infer.condition import draw_where, split_limits
 from ensample.infer.impute import fill
+from ensample.kinds.alone import AloneCodec
 from ensample.kinds.codec import TableCodec
 from ensample.kinds.codecs import rows_at_once
 
@@ -74,7 +75,10 @@ def given_rows(model: Model, table: Dataset) -> Batch | None:
     missing = [name for name in model.codec.given if name not in table.names]
     if missing:
         raise _given_missing(missing)
-    return _given_codec(model).encode(table.select(list(model.codec.given))).batch()
+    given = table.select(list(model.codec.given))
+    if (source := _source(model)) is not None:
+        return source.whole(given).batch()
+    return _given_codec(model).encode(given).batch()
 
 
 def given_row(model: Model, conditions: Mapping[str, Any]) -> Batch | None:
@@ -88,6 +92,8 @@ def given_row(model: Model, conditions: Mapping[str, Any]) -> Batch | None:
     missing = [name for name in model.codec.given if name not in conditions]
     if missing:
         raise _given_missing(missing)
+    if (source := _source(model)) is not None:
+        return source.whole(_one(source, conditions[source.field])).batch()
     codec = _given_codec(model)
     row, rest = split_limits(codec.event, codec.limits({name: conditions[name] for name in model.codec.given}))
     if rest:
@@ -162,6 +168,21 @@ def _completed(model: Model, table: Dataset, known: list[str], cond: Batch | Non
 
 def _given_codec(model: Model) -> TableCodec:
     return TableCodec(model.schema, model.codec.given, ())
+
+
+def _source(model: Model) -> AloneCodec[Any] | None:
+    """The codec of the given sequence, None where plain fields are given."""
+    return model.codec.source if isinstance(model.codec, AloneCodec) else None
+
+
+def _one(source: AloneCodec[Any], value: Any) -> Dataset:
+    """A given sequence as a table of one row."""
+    try:
+        return Dataset.from_arrow(pa.table({source.field: pa.array([value], source.kind.type)}))
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        seen = f"{value!r:.60}: {error}"
+        fix = f"name one {source.kind.name}, or give a table with a row for each"
+        raise InputError("A given field needs one value.", f"where, {source.field}", seen, fix) from error
 
 
 def _joined(parts: list[Dataset]) -> Dataset:

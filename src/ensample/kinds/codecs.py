@@ -43,10 +43,12 @@ def codec_of(schema: Schema, model: tuple[str, ...], given: tuple[str, ...] = ()
     """The codec that these fields need.
 
     Raises:
-        CapabilityError: a sequence, a text or a picture stands beside other learned fields, or is given.
+        CapabilityError: a sequence, a text or a picture stands beside other learned fields, or is given where it
+            cannot be.
     """
+    source = _source(schema, model, given)
     for codec, other in ALONE:
-        found = [name for name in (*model, *given) if isinstance(schema[name].kind, codec.sort)]
+        found = [name for name in model if isinstance(schema[name].kind, codec.sort)]
         if not found:
             continue
         beside = [
@@ -54,12 +56,36 @@ def codec_of(schema: Schema, model: tuple[str, ...], given: tuple[str, ...] = ()
             for name in model
             if name != found[0] and (schema[name].kind.spans(name) or isinstance(schema[name].kind, codec.sort))
         ]
-        if beside or found[0] in given:
+        if beside:
             raise CapabilityError(
                 f"A field of {codec.sort.name}s is learned alone.",
                 f"column {found[0]!r}",
-                "it is given" if found[0] in given else f"also to learn: {', '.join(beside)}",
+                f"also to learn: {', '.join(beside)}",
                 f'say model=["{found[0]}"], or {other}',
             )
-        return codec(schema, model, given)  # type: ignore[return-value]  # one of those of `Codec`
+        return codec(schema, model, given, source)  # type: ignore[return-value]  # one of those of `Codec`
     return TableCodec(schema, model, given)
+
+
+def _source(schema: Schema, model: tuple[str, ...], given: tuple[str, ...]) -> AloneCodec[Any] | None:
+    """The codec of the sequence that is given, None if plain fields are, or nothing."""
+    sorts = {name: codec for name in (*model, *given) if (codec := _sort(schema, name)) is not None}
+    told = [name for name in given if name in sorts]
+    if not told:
+        return None
+    name, codec = told[0], sorts[told[0]]
+    beside = [other for other in given if other != name and (other in sorts or schema[other].kind.spans(other))]
+    learner = next((sorts[other] for other in model if other in sorts), None)
+    if beside or not codec.sequential or learner is None or not learner.sequential:
+        seen = f"also given: {', '.join(beside)}" if beside else "it is given"
+        fix = f'say given=["{name}"]' if beside else f'say model=["{name}"], or give other fields'
+        rule = f"A field of {codec.sort.name}s is learned alone."
+        if codec.sequential:
+            rule = "A sequence or a text may be given alone, and only to a sequence or a text."
+        raise CapabilityError(rule, f"column {name!r}", seen, fix)
+    return codec(schema, (name,))
+
+
+def _sort(schema: Schema, name: str) -> type[AloneCodec[Any]] | None:
+    """The codec of a field that is learned alone, None for a plain one."""
+    return next((codec for codec, _ in ALONE if isinstance(schema[name].kind, codec.sort)), None)

@@ -32,5 +32,4 @@ class Images(Records):
 
     def select(self, rows: np.ndarray | slice) -> Images:
         """The pictures of these rows, held in memory."""
-        given = None if self.given_table is None else self.given_table[rows]
-        return replace(self, table=self.table[rows], given_table=given)
+        return replace(self, table=self.table[rows], **self.given_of(rows))

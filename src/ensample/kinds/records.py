@@ -6,15 +6,18 @@ import shutil
 import tempfile
 import weakref
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 import numpy as np
 import torch
 
 from ensample.errors import FormatError
 from ensample.events import Batch, Mixed
+
+if TYPE_CHECKING:
+    from ensample.kinds.sequences import Sequences
 
 ABSENT = np.iinfo(np.int64).min
 """The stored cell of a coordinate that is missing or does not exist."""
@@ -28,18 +31,26 @@ IN_MEMORY = 256 * 2**20
 """A table of more bytes than this goes to a temporary file."""
 
 
+class Given(TypedDict):
+    """What is given of some records: plain fields, or a sequence each."""
+
+    given_table: np.ndarray | None
+    sources: Sequences | None
+
+
 @dataclass(frozen=True)
 class Records:
     """Encoded rows: `table` [rows, spans] int64 holds cells, `ABSENT` where the mask is unset.
 
     `table` may be `Packed`, which reads only the rows and columns asked for. `given_table` holds the given fields in
-    the same way.
+    the same way; where what is given is a sequence, `sources` holds it, one for each record, and `given` is its event.
     """
 
     event: Mixed
     table: np.ndarray
     given: Mixed | None = None
     given_table: np.ndarray | None = None
+    sources: Sequences | None = field(default=None, kw_only=True)
 
     def __len__(self) -> int:
         return len(self.table)
@@ -50,7 +61,19 @@ class Records:
 
     def given_batch(self, rows: slice | np.ndarray) -> Batch | None:
         """The given fields of these rows, None if nothing is given."""
+        if self.sources is not None:
+            return self.sources.batch(rows)
         return None if self.given_table is None else _batch(self.given_table[rows])
+
+    @property
+    def conditional(self) -> bool:
+        """Whether anything is given."""
+        return self.given_table is not None or self.sources is not None
+
+    def given_of(self, rows: slice | np.ndarray) -> Given:
+        """What is given of these rows, as arguments of another `Records`."""
+        table = None if self.given_table is None else self.given_table[rows]
+        return {"given_table": table, "sources": None if self.sources is None else self.sources.select(rows)}
 
     def batches(self, size: int = 65_536) -> Iterator[Batch]:
         """All rows, in order, `size` at a time."""
@@ -63,8 +86,7 @@ class Records:
 
     def select(self, rows: np.ndarray | slice) -> Records:
         """The records of these rows, held in memory."""
-        given = None if self.given_table is None else self.given_table[rows]
-        return Records(self.event, self.table[rows], self.given, given)
+        return Records(self.event, self.table[rows], self.given, **self.given_of(rows))
 
     def apart(self, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Row numbers (to learn from, `count` held out), each ascending; what is held out is nowhere learned."""

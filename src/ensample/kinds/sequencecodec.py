@@ -30,6 +30,7 @@ class SequenceCodec(AloneCodec[Sequence]):
     """
 
     sort = Sequence
+    sequential = True
     event: Ragged
 
     def encode(self, dataset: Dataset, holes: bool = False) -> Sequences:
@@ -41,7 +42,7 @@ class SequenceCodec(AloneCodec[Sequence]):
             InputError: the field is not there, or a value cannot be one of its field.
         """
         self._check_there(dataset)
-        given = self.beside.encode(dataset)
+        given = self.given_of(dataset)
         lengths = np.concatenate(
             [self.kind.lengths(batch.column(self.field)) for batch in dataset.batches(BATCH_ROWS, [self.field])]
             or [np.zeros(0, np.int64)]
@@ -53,7 +54,7 @@ class SequenceCodec(AloneCodec[Sequence]):
             table.add(self._cells(batch.column(self.field), holes, start))
         if holes or not self.event.missing:  # a missing record where there never was one is priced by the codec
             lengths = np.where(lengths < 0, UNKNOWN_LENGTH, lengths)
-        return Sequences(self.event, table.done(), self.given_event, given.given_table, lengths=lengths)
+        return Sequences(self.event, table.done(), self.given_event, **given, lengths=lengths)
 
     def _cells(self, column: pa.Array, holes: bool, start: int) -> np.ndarray:
         try:

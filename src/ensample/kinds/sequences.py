@@ -64,8 +64,8 @@ class Sequences(Records):
     def select(self, rows: np.ndarray | slice) -> Sequences:
         """The records of these rows, held in memory."""
         lengths, starts = self.lengths[rows], self.starts[:-1][rows]
-        given = None if self.given_table is None else self.given_table[rows]
-        return replace(self, table=self.table[self._steps_of(lengths, starts)], lengths=lengths, given_table=given)
+        table = self.table[self._steps_of(lengths, starts)]
+        return replace(self, table=table, lengths=lengths, **self.given_of(rows))
 
     def _steps_of(self, lengths: np.ndarray, starts: np.ndarray) -> np.ndarray:
         """Rows of the table that hold the steps of these records, one after the other."""
@@ -75,8 +75,9 @@ class Sequences(Records):
 
     def _pieces(self, order: np.ndarray, size: int) -> Iterator[np.ndarray]:
         first, spans = 0, max(1, len(self.event.element))
+        sizes = self.lengths if self.sources is None else np.maximum(self.lengths, self.sources.lengths)
         while first < len(order):
-            longest = np.maximum.accumulate(self.lengths[order[first : first + size]].clip(min=1))
+            longest = np.maximum.accumulate(sizes[order[first : first + size]].clip(min=1))
             cells = longest * np.arange(1, len(longest) + 1) * spans
             count = max(1, int(np.searchsorted(cells, PADDED_CELLS, side="right")))
             yield order[first : first + count]

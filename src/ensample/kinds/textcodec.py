@@ -30,6 +30,7 @@ class TextCodec(AloneCodec[Text]):
     sort = Text
     told = Text.name
     rows_at_once = None  # as they lie: texts are encoded in blocks of bytes, however many there are
+    sequential = True
     event: Ragged
 
     def encode(self, dataset: Dataset, holes: bool = False) -> Sequences:
@@ -41,7 +42,7 @@ class TextCodec(AloneCodec[Text]):
             InputError: the field is not there, or holds no texts.
         """
         self._check_there(dataset)
-        given = self.beside.encode(dataset)
+        given = self.given_of(dataset)
         table = Writer(self._most(dataset), 1)
         lengths = []
         for batch in dataset.batches(self.rows_at_once, [self.field]):
@@ -54,7 +55,7 @@ class TextCodec(AloneCodec[Text]):
         whole = np.concatenate([np.zeros(0, np.int64), *lengths])
         if holes or not self.event.missing:  # a missing text where there never was one is priced by the codec
             whole = np.where(whole < 0, UNKNOWN_LENGTH, whole)
-        return Sequences(self.event, table.done(), self.given_event, given.given_table, lengths=whole)
+        return Sequences(self.event, table.done(), self.given_event, **given, lengths=whole)
 
     def values(self, batch: Batch, rng: np.random.Generator) -> pa.Array:
         """Texts from padded classes."""

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from ensample.events import Batch, Discrete, Mixed, Ragged, Span
-from ensample.kinds.records import ABSENT, Records
+from ensample.kinds.records import ABSENT, Given, Records
 from ensample.kinds.sequences import Sequences
 
 PHASES = 4
@@ -60,18 +60,18 @@ class Windows(Records):
         assert isinstance(span.event, Discrete) and len(records.event.element) == 1 and context >= 1
         there = np.flatnonzero(records.lengths >= 0)
         borders = np.concatenate([[0], (records.lengths[there] + 1).cumsum()])
-        given = records.given_table
-        if given is not None and len(there) < len(records):
-            given = given[there]
+        given = Given(given_table=records.given_table, sources=records.sources)
+        if len(there) < len(records):
+            given = records.given_of(there)
         if not len(there):
             begin = end = np.zeros(0, np.int64)
-        elif given is None:
+        elif not records.conditional:
             begin, end = borders[:1], borders[-1:]
         else:
             begin, end = borders[:-1], borders[1:]
         first, stop = _starts(begin, end, context)
         event = Ragged(Mixed((Span(span.name, Discrete(span.event.classes + 1)),)), context + 1)
-        return cls(event, records.table, records.given, given, borders=borders, first=first, stop=stop)
+        return cls(event, records.table, records.given, **given, borders=borders, first=first, stop=stop)
 
     @property
     def context(self) -> int:
@@ -105,7 +105,7 @@ class Windows(Records):
         `lengths` are the places before the padding.
         """
         first, lengths = self.first[rows], self.lengths[rows]
-        width = self.context + 1 if self.given_table is None else int(lengths.max(initial=1))
+        width = int(lengths.max(initial=1)) if self.conditional else self.context + 1
         step = np.arange(width)
         there = step < lengths[:, None]
         places = np.where(there, first[:, None] + step, first[:, None])
@@ -114,7 +114,7 @@ class Windows(Records):
         cells = np.full(places.shape, self.mark)
         cells[~marks] = self.table[(places - record - 1)[~marks], 0]
         known = there & (cells != ABSENT)
-        cond = None if self.given_table is None else self.given_batch(record[:, 0])
+        cond = self.given_batch(record[:, 0]) if self.conditional else None
         return Batch(
             torch.from_numpy(np.where(known, cells, 0)[:, :, None]),
             torch.from_numpy(known[:, :, None]),
@@ -154,7 +154,7 @@ class Windows(Records):
 
     def _alone(self) -> np.ndarray:
         """Which windows are of the first phase: side by side, they show every target once. Bool [windows]."""
-        begin = 0 if self.given_table is None else self.borders[np.searchsorted(self.borders, self.first, "right") - 1]
+        begin = self.borders[np.searchsorted(self.borders, self.first, "right") - 1] if self.conditional else 0
         return np.asarray((self.first - begin) % self.context == 0)
 
 
