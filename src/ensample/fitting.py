@@ -14,7 +14,7 @@ from ensample.data.texts import TEXT
 from ensample.errors import CapabilityError, InputError
 from ensample.events import Array, Discrete, Mixed, Ragged
 from ensample.families import TABLE, Flat, Independent
-from ensample.families.base import Family, LearnsArrays, refusal
+from ensample.families.base import Family, LearnsArrays, LearnsSequences, refusal
 from ensample.families.options import build, from_plain
 from ensample.kinds import guess, schema_from_plain
 from ensample.kinds.codecs import Codec, codec_of
@@ -39,7 +39,7 @@ DEFAULT_SEQUENCES = "markov"
 DEFAULT_PICTURES = "image-field"
 """What it means on pictures."""
 
-PICTURES, SEQUENCES = "image-", "sequence-"
+PICTURES, SEQUENCES = ("image-",), ("sequence-", "series-")
 """How the names of families begin that are made for pictures, for sequences."""
 
 
@@ -166,8 +166,9 @@ def as_family(
 ) -> Family:
     """A family object from its public name; strings go no further than this.
 
-    For pictures and sequences a name means the family made for them ("field" is `image-field`), if there is one. For
-    pictures it is otherwise that of tables over a row of pixels (`Flat`).
+    For pictures and sequences a name means the family made for them that does not refuse them ("field" is
+    `image-field`), if there is one. For pictures, and for sequences of one length, it is otherwise that of tables over
+    a row of pixels or steps (`Flat`).
 
     Arguments:
         family: a name, an object, which stays as it is, or None for the default.
@@ -180,13 +181,23 @@ def as_family(
     if family is not None and not isinstance(family, str):
         return family
     name = family or DEFAULT_FAMILY
-    of_rows = event is None or isinstance(event, Mixed | Ragged)
-    own = ("" if event is None else SEQUENCES if isinstance(event, Ragged) else "" if of_rows else PICTURES) + name
-    name = own if own in TABLE else name
-    if name not in TABLE:
+    own = [prefix + name for prefix in _prefixes(event) if prefix + name in TABLE]
+    able = [other for other in own if event is not None and refusal(TABLE[other](), event, None) is None]
+    windows = isinstance(event, Ragged) and event.fixed
+    chosen = able[0] if able else name if not own or (windows and name in TABLE) else own[0]
+    if chosen not in TABLE:
         raise InputError("A family must be known.", "family", repr(name), f"choose one of {', '.join(TABLE)}")
-    made = build(TABLE[name], settings or {})
-    return made if of_rows or isinstance(made, LearnsArrays) else Flat(made)
+    made = build(TABLE[chosen], settings or {})
+    if event is None or isinstance(event, Mixed) or (isinstance(event, Ragged) and not windows):
+        return made
+    return made if isinstance(made, LearnsSequences if windows else LearnsArrays) else Flat(made)
+
+
+def _prefixes(event: Mixed | Ragged | Array | None) -> tuple[str, ...]:
+    """How the names of families begin that are made for such records."""
+    if event is None or isinstance(event, Mixed):
+        return ()
+    return SEQUENCES if isinstance(event, Ragged) else PICTURES
 
 
 def event_of(

@@ -17,12 +17,12 @@ from ensample.families.abilities import (
     Scores,
     Translates,
 )
-from ensample.families.base import ArrayDistribution, Distribution, Fitted, Guarantee
+from ensample.families.base import ArrayDistribution, Distribution, Fitted, Guarantee, RaggedDistribution
 
 if TYPE_CHECKING:
     from ensample.model import Model
 
-Alone = Lengthens | Continues | ArrayDistribution
+Alone = Lengthens | Continues | ArrayDistribution | RaggedDistribution
 """Distributions over one field that is learned alone: sequences and pictures."""
 
 P = ParamSpec("P")
@@ -75,7 +75,7 @@ def capabilities(distribution: type[Fitted], guarantees: Mapping[str, Guarantee]
     if issubclass(distribution, Draws):
         out["impute"] = guarantees.get("draw", "exact")
     elif issubclass(distribution, Scores) and (not issubclass(distribution, Alone) or _as_rows(distribution)):
-        out["impute"] = "estimate"  # by `infer.proposal`
+        out["impute"] = guarantees.get("draw", "estimate")  # that of the rows it is; else by `infer.proposal`
     if issubclass(distribution, ArrayDistribution) and "impute" in out:  # pictures have holes where one says so
         out["edit"] = out.pop("impute")
     if issubclass(distribution, Translates):

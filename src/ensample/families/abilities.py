@@ -58,7 +58,7 @@ class WeighsLimits(Protocol):
 
 @runtime_checkable
 class AsRows(Protocol):
-    """A distribution of arrays that is one of rows: whatever can be asked of rows can be asked of it."""
+    """A distribution of arrays or windows that is one of rows: what can be asked of rows can be asked of it."""
 
     row: Distribution
 
@@ -68,6 +68,10 @@ class AsRows(Protocol):
 
     def arrays_of(self, batch: Batch) -> Batch:
         """Inverse of `rows`."""
+        ...
+
+    def row_limits(self, limits: Sequence[Limit]) -> list[Limit]:
+        """Limits of arrays as limits of their rows."""
         ...
 
 

@@ -75,6 +75,12 @@ class ArrayDistribution(Distribution):
     event: Array  # type: ignore[assignment]  # what asks for the spans of a table is not asked of arrays
 
 
+class RaggedDistribution(Distribution):
+    """A fitted family over a ragged event, sequences: see `Batch` for their cells. Abstract."""
+
+    event: Ragged  # type: ignore[assignment]  # what asks for the spans of a table is not asked of sequences
+
+
 class Family(Protocol):
     """The constructor is the configuration: a frozen dataclass of plain values."""
 

@@ -50,8 +50,8 @@ def fill(
         InputError: some rows cannot be completed by this family at all (it says which).
     """
     if isinstance(distribution, AsRows):
-        row = distribution.rows(batch)
-        return distribution.arrays_of(fill(completing(distribution.row), row, limits, generator, numbers))
+        row, within = distribution.rows(batch), distribution.row_limits(limits)
+        return distribution.arrays_of(fill(completing(distribution.row), row, within, generator, numbers))
     batch = _lengthened(distribution, batch, generator)
     numbers = torch.arange(len(batch)) if numbers is None else numbers
     exact, cells, mask = _sees_all(distribution, batch), batch.cells.clone(), batch.mask.clone()
@@ -127,6 +127,9 @@ def _resampled(
 
 def centre(distribution: Distribution, batch: Batch, limits: Sequence[Limit], generator: Generator, how: str) -> Batch:
     """The conditional mean ("mean") or most frequent value ("mode") of every hole; classes always take the mode."""
+    if isinstance(distribution, AsRows):
+        row, within = distribution.rows(batch), distribution.row_limits(limits)
+        return distribution.arrays_of(centre(completing(distribution.row), row, within, generator, how))
     batch = _lengthened(distribution, batch, generator)
     if isinstance(distribution, Expects) and how == "mean":
         values, mask = distribution.expect(batch, limits)

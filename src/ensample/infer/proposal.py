@@ -15,7 +15,7 @@ from torch import Generator, Tensor
 from ensample.budget import Budget, Clock
 from ensample.events import Batch, Limit
 from ensample.families.abilities import Draws, Scores
-from ensample.families.base import ArrayDistribution, Distribution
+from ensample.families.base import ArrayDistribution, Distribution, RaggedDistribution
 from ensample.families.mixture.family import Mixture
 from ensample.families.mixture.model import MixtureDistribution
 from ensample.infer.likelihood import cell_log_prob, inside_cells
@@ -86,7 +86,8 @@ class Proposed(Distribution):
 
 def completing(distribution: Distribution) -> Distribution:
     """What completes records: the distribution itself, or a `Proposed` if it has a likelihood but no `draw`."""
-    if isinstance(distribution, Draws | ArrayDistribution) or not isinstance(distribution, Scores):
+    alone = Draws | ArrayDistribution | RaggedDistribution
+    if isinstance(distribution, alone) or not isinstance(distribution, Scores):
         return distribution
     return Proposed(distribution)
 

@@ -1,18 +1,21 @@
-"""Small pictures as rows of a table, so that every family of tables can learn them."""
+"""Small pictures and windows of series as rows of a table, so that every family of tables can learn them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, cast
 
 import torch
 from torch import Generator, Tensor
 
-from ensample.events import Array, Batch, Continuous, Discrete, Mixed, Span, coordinates
+from ensample.events import Array, Batch, Continuous, Discrete, Limit, Mixed, Ragged, Span, coordinates
 from ensample.families.abilities import Scores
 from ensample.families.base import ArrayDistribution, Distribution, Family, Guarantee, at_least
+from ensample.families.compose.windows import RowWindows, row_guarantees, window_records, window_row, windows_of
 from ensample.families.independent import Independent
 from ensample.kinds.records import Records
+from ensample.kinds.sequences import Sequences
 from ensample.run import Run
 
 
@@ -21,7 +24,7 @@ class Flattened(ArrayDistribution):
 
     def __init__(self, event: Array, row: Distribution) -> None:
         self.event, self.given, self.row = event, row.given, row
-        self.guarantees = row.guarantees  # type: ignore[misc]  # of this one; those of the class are of any
+        self.guarantees = row_guarantees(row)  # type: ignore[misc]  # of this one; those of the class are of any
 
     def rows(self, batch: Batch) -> Batch:
         """Arrays as rows of the table."""
@@ -33,6 +36,10 @@ class Flattened(ArrayDistribution):
         shape = (len(batch), *self.event.shape)
         cells = batch.cells.clamp(0, most).reshape(shape)
         return replace(batch, cells=cells, mask=batch.mask.reshape(shape))
+
+    def row_limits(self, limits: Sequence[Limit]) -> list[Limit]:
+        """Pictures have none."""
+        return list(limits)
 
     def sample(self, n: int, generator: Generator, cond: Batch | None = None) -> Batch:
         """Samples of the row."""
@@ -64,15 +71,21 @@ class FlattenedScores(Flattened):
 
 @dataclass(frozen=True)
 class Flat:
-    """p(picture) = p(row), each pixel a column: any family of tables learns small pictures.
+    """p(picture) or p(window) = p(row), a column for each pixel, or for each value of each step.
+
+    So any family of tables learns small pictures, and windows of series that all have the same number of steps. What
+    holds for its rows holds here: likelihoods, closed-form conditionals, and imputation of steps and values, which
+    forecasts where the last steps are unknown.
 
     The honest floor under every family of pictures (`independent`: each pixel on its own), restricted Boltzmann
-    machines on binary pictures, and mixtures, circuits or kernels on pictures of a few hundred pixels. Nothing tells
-    the family which pixels are neighbours; where pictures are larger, families made for them learn more in less time.
+    machines on binary pictures, and mixtures, circuits or kernels on pictures of a few hundred pixels. On windows of
+    some hundred values they are more than a floor: a mixture of full Gaussians or a field knows how steps hang
+    together. Nothing tells the family which pixels or steps are neighbours; where records are larger, families made for
+    them learn more in less time.
 
     Arguments:
         of: the family of tables.
-        most: pixels times channels beyond which it refuses, since a column each would take too long.
+        most: columns beyond which it refuses, pixels times channels or steps times spans of a step.
 
     Example:
         >>> Flat(of=Independent(bins=8)).most
@@ -90,26 +103,46 @@ class Flat:
 
     def refuses(self, event: Mixed, given: Mixed | None) -> str | None:
         """Tables: they are flat."""
-        return "flat turns pictures into rows of a table, and here records are such rows already"
+        return "flat turns pictures and windows of series into rows of a table, and here records are such rows already"
 
     def refuses_arrays(self, event: Array, given: Mixed | None) -> str | None:
         """Large pictures, and what its family refuses of rows."""
         if (size := coordinates(event)) > self.most:
             return f"each pixel would be a column, and {size:,} are more than {self.most:,} (option `most`)"
-        if not self.of.distribution.storable:
-            return f"its rows must be learned, and {self.of.name} is made of training rows"
-        return self.of.refuses(flattened(event), given)
+        return self._refuses_rows(flattened(event), given)
 
-    def fit(self, records: Records, seed: int, run: Run) -> Flattened:
+    def refuses_sequences(self, event: Ragged, given: Mixed | None) -> str | None:
+        """Records of different lengths, long windows, and what its family refuses of rows."""
+        if not event.fixed:
+            return "rows of a table need records that all have the same number of steps: take windows"
+        if event.missing:
+            return "whole records are missing, which no value of a row tells: leave them out"
+        if (size := coordinates(event)) > self.most:
+            return f"each value would be a column, and {size:,} are more than {self.most:,} (option `most`)"
+        return self._refuses_rows(window_row(event), given)
+
+    def fit(self, records: Records, seed: int, run: Run) -> Flattened | RowWindows:
         """Learn the rows with the whole budget."""
+        part = run.part("row", 1.0)
+        if isinstance(records, Sequences):
+            return windows_of(records.event, part.learn(self.of, window_records(records), seed))
         event: Array = records.event  # type: ignore[assignment]  # `refuses_arrays` let arrays through alone
         table = records.table.reshape(len(records), -1).astype("int64")
         rows = Records(flattened(event), table, records.given, records.given_table)
-        return _arrays_of(event, run.part("row", 1.0).learn(self.of, rows, seed))
+        return _arrays_of(event, part.learn(self.of, rows, seed))
 
-    def restore(self, event: Array, given: Mixed | None, arrays: dict[str, Tensor], facts: dict[str, Any]) -> Flattened:
-        """Inverse of `Flattened.arrays`."""
+    def restore(
+        self, event: Array | Ragged, given: Mixed | None, arrays: dict[str, Tensor], facts: dict[str, Any]
+    ) -> Flattened | RowWindows:
+        """Inverse of `Flattened.arrays`, `RowWindows.arrays`."""
+        if isinstance(event, Ragged):
+            return windows_of(event, self.of.restore(window_row(event), given, arrays, facts))
         return _arrays_of(event, self.of.restore(flattened(event), given, arrays, facts))
+
+    def _refuses_rows(self, event: Mixed, given: Mixed | None) -> str | None:
+        if not self.of.distribution.storable:
+            return f"its rows must be learned, and {self.of.name} is made of training rows"
+        return self.of.refuses(event, given)
 
 
 def _arrays_of(event: Array, row: Distribution) -> Flattened:
