@@ -86,13 +86,21 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, turn: Tensor, seen: Tensor | None, stays: Tensor | None) -> Tensor:
         """Tokens [rows, tokens, width] to the same shape; `seen` and `stays` are as of `attend` and `shifted_rms`."""
+        return self.thought(self.attended(x, turn, seen, stays), stays)
+
+    def attended(self, x: Tensor, turn: Tensor, seen: Tensor | None, stays: Tensor | None) -> Tensor:
+        """The first half: tokens, and what attention adds to them."""
         rows, tokens, width = x.shape
         inner = F.linear(shifted_rms(x, self.mix_attention, stays), self.qkv.flatten(0, 1))
         parts = inner.view(rows, tokens, 3, self.heads, width // self.heads)
         q, k, v = placed(parts, self.gain.clamp(-LARGEST, LARGEST), turn)
         out = attend(q, k, v, seen, causal=seen is None).transpose(1, 2).reshape(rows, tokens, width)
-        middle = x + self.drop(self.mix(out).to(x.dtype))
-        whole: Tensor = middle + self.drop(self.mlp(shifted_rms(middle, self.mix_mlp, stays)).to(x.dtype))
+        middle: Tensor = x + self.drop(self.mix(out).to(x.dtype))
+        return middle
+
+    def thought(self, x: Tensor, stays: Tensor | None) -> Tensor:
+        """The second half: tokens, and what the small network of each adds to them."""
+        whole: Tensor = x + self.drop(self.mlp(shifted_rms(x, self.mix_mlp, stays)).to(x.dtype))
         return whole
 
     def mlp(self, x: Tensor) -> Tensor:

@@ -48,20 +48,24 @@ class AutoregressiveSequences(nn.Module, Distribution):
         tokens = torch.zeros(1, self.sliding.context, dtype=torch.int64)
         return operations(lambda: self.net(tokens, torch.zeros(1, given_width(self.given))))
 
+    def told(self, batch: Batch) -> Tensor:
+        """What the network is told of each record beside its classes: the given fields, [rows, width]."""
+        return given_flat(self.given, batch)
+
     def log_p(self, windows: Batch) -> tuple[Tensor, Tensor]:
         """Log-probabilities [rows, steps, classes + 1] of the next class at each place of windows, and which it is.
 
-        The latter is int64 [rows, steps], -1 where there is none. Windows are those of `ensample.kinds.windows`.
+        The latter is int64 [rows, steps], -1 where there is none that counts. Windows are those of
+        `ensample.kinds.windows`.
         """
-        cells = windows.cells[:, :, 0]
-        logits = self.net(cells[:, :-1], given_flat(self.given, windows))
-        return logits.log_softmax(2), torch.where(windows.mask[:, 1:, 0], cells[:, 1:], -1)
+        logits = self.net(windows.cells[:, :-1, 0], given_flat(self.given, windows))
+        return logits.log_softmax(2), targets_of(windows)
 
     @torch.no_grad()
     def log_prob(self, batch: Batch) -> Tensor:
         """Exact log-probability of each record, its end included, nats [rows] float64.
 
-        A record of unknown length is integrated out, 0.
+        A record of unknown length is integrated out, 0. Where records are partly given, the scored steps count alone.
 
         Raises:
             InputError: a step inside a record is unset; its integral has no closed form.
@@ -69,7 +73,8 @@ class AutoregressiveSequences(nn.Module, Distribution):
         assert batch.lengths is not None
         check_whole(batch)
         total = torch.where(batch.lengths >= 0, torch.log1p(-self.missing), torch.log(self.missing))
-        total = torch.where(batch.lengths == UNKNOWN_LENGTH, 0.0, total)
+        given = batch.lengths == UNKNOWN_LENGTH if batch.scored is None else torch.ones_like(batch.lengths, dtype=bool)
+        total = torch.where(given, 0.0, total)
         there = (batch.lengths >= 0).nonzero()[:, 0]
         for record, score in self._scores(batch.take(there)):
             total.index_add_(0, there[record], score)
@@ -78,7 +83,8 @@ class AutoregressiveSequences(nn.Module, Distribution):
     def _scores(self, batch: Batch) -> Iterator[tuple[Tensor, Tensor]]:
         """Window after window: records and what their targets of the window add, float64."""
         assert batch.lengths is not None
-        cells, cond = F.pad(batch.cells[:, :, 0], (0, 1)), given_flat(self.given, batch)
+        cells, cond = F.pad(batch.cells[:, :, 0], (0, 1)), self.told(batch)
+        scored = torch.ones_like(cells, dtype=torch.bool) if batch.scored is None else batch.scored
         for block in self.sliding.blocks(batch.lengths, SCORED):
             record, first = block.filled()
             place = first[:, None] + torch.arange(block.steps)
@@ -90,7 +96,7 @@ class AutoregressiveSequences(nn.Module, Distribution):
             with careful_products():
                 logits = self.net(inputs, cond[record])
             log_p = logits.log_softmax(2).gather(2, targets[:, :, None])[:, :, 0]
-            counts = (self.sliding.start(place) == first[:, None]) & (place <= length)
+            counts = (self.sliding.start(place) == first[:, None]) & (place <= length) & scored[at]
             yield block.record, torch.where(counts, log_p, 0.0).sum(1, dtype=torch.float64)[: len(block.record)]
 
     @torch.no_grad()
@@ -101,7 +107,7 @@ class AutoregressiveSequences(nn.Module, Distribution):
             InputError: a step inside a prompt is unset.
         """
         check_whole(prompts)
-        return Written.of(self.net, self.sliding, prompts, given_flat(self.given, prompts))
+        return Written.of(self.net, self.sliding, prompts, self.told(prompts))
 
     @torch.no_grad()
     def sample(self, n: int, generator: Generator, cond: Batch | None = None) -> Batch:
@@ -146,6 +152,14 @@ class AutoregressiveSequences(nn.Module, Distribution):
     def facts(self) -> dict[str, Any]:
         """Sizes that were chosen by the records."""
         return {"context": self.sliding.context, "width": self.net.trunk.width, "layers": self.layers}
+
+
+def targets_of(windows: Batch) -> Tensor:
+    """What windows tell next at each of their places, int64 [rows, steps]; -1 where there is none that counts."""
+    there = windows.mask[:, 1:, 0]
+    if windows.scored is not None:
+        there = there & windows.scored[:, 1:-1]
+    return torch.where(there, windows.cells[:, 1:, 0], -1)
 
 
 def one_of(logits: Tensor, generator: Generator) -> Tensor:
