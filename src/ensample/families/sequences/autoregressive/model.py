@@ -58,7 +58,7 @@ class AutoregressiveSequences(nn.Module, Distribution):
         The latter is int64 [rows, steps], -1 where there is none that counts. Windows are those of
         `ensample.kinds.windows`.
         """
-        logits = self.net(windows.cells[:, :-1, 0], given_flat(self.given, windows))
+        logits = self.net(windows.cells[:, :-1, 0], self.told(windows))
         return logits.log_softmax(2), targets_of(windows)
 
     @torch.no_grad()
