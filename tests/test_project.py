@@ -33,6 +33,7 @@ LAYERS = (
         *("verbs", "model", "sampling", "editing", "classes", "latent", "writer", "writing", "modelfile", "runfolder"),
         *("fitting", "judging", "capabilities", "hub"),
     ),
+    ("worlds",),
     ("cli", "__main__"),
 )
 """Each layer imports only itself and those before it. `ensample/__init__.py` imports nothing when it is imported."""

@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ensample import errors, families
+    from ensample import errors, families, worlds
     from ensample.budget import Budget
     from ensample.data.dataset import Dataset
     from ensample.data.samples import load as sample_data
@@ -42,7 +42,7 @@ _HOME = {
 }
 """Public name -> where it is defined."""
 
-_MODULES = ("errors", "families")
+_MODULES = ("errors", "families", "worlds")
 
 __all__ = [
     "Budget",
@@ -59,6 +59,7 @@ __all__ = [
     "restyle",
     "resume",
     "sample_data",
+    "worlds",
 ]
 
 
