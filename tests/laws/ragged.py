@@ -192,6 +192,8 @@ CASES = [
             "dropout": 0.3,
             "label_smoothing": 0.2,
             "longest": 5,
+            "infill": 0.5,
+            "own_inputs": 0.3,
             "batch_size": 64,
         },
     ),

@@ -188,6 +188,24 @@ class Continues(Protocol):
 
 
 @runtime_checkable
+class FillsIn(Protocol):
+    """Writes what stands between a beginning and an end, class by class, seeing both."""
+
+    @property
+    def fills_in(self) -> bool:
+        """Whether this one does: some learn it only where they are asked to."""
+        ...
+
+    def between(self, before: Batch, after: Batch, room: int) -> Continuation:
+        """A row for each hole, which goes on behind `before` and ends where `after` begins.
+
+        Both are whole records of one class a step, in the same order; given fields are those of `before`. `room` is how
+        many classes may come between.
+        """
+        ...
+
+
+@runtime_checkable
 class Exports(Protocol):
     """Can be written as another program reads it."""
 

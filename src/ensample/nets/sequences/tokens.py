@@ -28,6 +28,7 @@ class TokenNet(nn.Module):
         given: width of the given fields, 0 for none.
         tied: the vectors of the classes are also those that score them (Press and Wolf 2017); else the scores have
             vectors of their own, which start at 0.
+        more: classes above the mark that are inputs alone: nothing is ever scored as one of them.
 
     Example:
         >>> from ensample.nets.sequences.wavenet import WaveNet
@@ -36,11 +37,11 @@ class TokenNet(nn.Module):
         torch.Size([1, 3, 6])
     """
 
-    def __init__(self, classes: int, trunk: SequenceTrunk, given: int, *, tied: bool = False) -> None:
+    def __init__(self, classes: int, trunk: SequenceTrunk, given: int, *, tied: bool = False, more: int = 0) -> None:
         super().__init__()
-        self.mark, self.trunk = classes, trunk
+        self.mark, self.trunk, self.more = classes, trunk, more
         size = (classes + 1) * trunk.width  # tables are flat: they are not matrices to the optimiser
-        self.table = nn.Parameter(torch.randn(size) * SPREAD)
+        self.table = nn.Parameter(torch.randn(size + more * trunk.width) * SPREAD)
         self.head = None if tied else nn.Parameter(torch.zeros(size))
         self.given = nn.Parameter(torch.randn(given, trunk.width) * LOUD) if given else None
 
@@ -86,9 +87,9 @@ class TokenNet(nn.Module):
     def logits(self, out: Tensor) -> Tensor:
         """Of outputs [.., width] of the trunk, float32 [.., classes + 1]."""
         if self.head is None:
-            scores = F.linear(rms(out), self._rows(self.table)).to(torch.float32)
+            scores = F.linear(rms(out), self._rows(self.table)[: self.mark + 1]).to(torch.float32)
             return scores.mul(self.trunk.width**-0.5)
         return F.linear(rms(out), self._rows(self.head)).to(torch.float32)
 
     def _rows(self, flat: Tensor) -> Tensor:
-        return flat.view(self.mark + 1, -1)
+        return flat.view(-1, self.trunk.width)

@@ -14,6 +14,8 @@ from ensample.families.base import Distribution, Player, at_least
 from ensample.families.layout import given_width
 from ensample.families.sequences.autoregressive.model import AutoregressiveSequences
 from ensample.families.sequences.autoregressive.networks import NETWORKS
+from ensample.families.sequences.autoregressive.rearranging import NEW, rearranged
+from ensample.families.sequences.autoregressive.scheduled import own_inputs
 from ensample.families.sequences.autoregressive.sliding import Sliding
 from ensample.families.training import Training
 from ensample.kinds.records import Records
@@ -61,6 +63,11 @@ class SequenceAutoregressive(Training):
         label_smoothing: share of the probability that a target gives to all classes alike, in training.
         longest: most classes of a drawn record; what has no end by then is cut, and only the beginning of a draw. Four
             times the longest record, at least 64 and at most 4,096, if left out.
+        infill: share of the records (the parts of them in a window) that are shown, in training, with their end before
+            their beginning, so that `generate(..., suffix=...)` can tell what stands between; see `rearranged`.
+        own_inputs: share of the inputs, in training, that are the network's own draws, so that it learns to go on from
+            its mistakes (scheduled sampling: Bengio et al. 2015, in two parallel passes: Mihaylova and Martins 2019).
+            Costs a third more a step and some likelihood.
         batch_size: classes of a step: it takes as many windows as hold them.
 
     How it is trained: the options of `Training`; other networks than the transformer learn at twice the learning rate.
@@ -85,6 +92,8 @@ class SequenceAutoregressive(Training):
     dropout: float = 0.1
     label_smoothing: float = 0.0
     longest: int | None = None
+    infill: float = 0.0
+    own_inputs: float = 0.0
     learning_rate: float = 1.2e-2
     optimiser: Literal["adamw", "adam", "sgd", "muon"] = "muon"
     momentum: float = 0.9
@@ -96,12 +105,13 @@ class SequenceAutoregressive(Training):
     holdout: float = 0.02
 
     name: ClassVar[str] = "sequence-autoregressive"
+    scores_parts: ClassVar[bool] = True
     distribution: ClassVar[type[Distribution]] = AutoregressiveSequences
 
     def __post_init__(self) -> None:
         at_least(self, context=2, width=2, layers=1, attention_heads=1, longest=1)
-        for option, value in (("dropout", self.dropout), ("label_smoothing", self.label_smoothing)):
-            if not 0.0 <= value < 1.0:
+        for option in ("dropout", "label_smoothing", "infill", "own_inputs"):
+            if not 0.0 <= (value := getattr(self, option)) < 1.0:
                 rule = "A share must be at least 0 and less than 1."
                 raise InputError(rule, f"{self.name}, {option}", str(value), "choose 0.1, or 0 for none")
         if self.network == "transformer" and self.width is not None and self.width % (2 * (self.attention_heads or 1)):
@@ -119,6 +129,8 @@ class SequenceAutoregressive(Training):
             return "a chain needs sequences, and these elements have no order"
         if len(event.element) != 1 or not isinstance(event.element.spans[0].event, Discrete):
             return "every step must be one class, and here it is something else: take `markov`"
+        if event.partly and self.infill:
+            return "records of which some steps are given are learned forwards: leave out `infill`"
         return None
 
     def build(self, records: Records, seed: int) -> AutoregressiveSequences:
@@ -153,22 +165,34 @@ class SequenceAutoregressive(Training):
         """Maximum likelihood, in nats a class."""
 
         def loss(batch: Batch, generator: Generator) -> Tensor:
-            log_p, targets = module.log_p(batch)
+            if self.infill:
+                batch = rearranged(batch, module.net.mark, self.infill, generator)
+            log_p, targets = self._told(module, batch, generator)
             nats, there = _nats(log_p, targets)
             if self.label_smoothing:
                 nats = torch.lerp(nats, -log_p.mean(2), self.label_smoothing)
-            return torch.where(there, nats, 0.0).sum() / there.sum()
+            return torch.where(there, nats, 0.0).sum() / there.sum().clamp(min=1)  # none may count
 
         rate = NETWORKS[self.network].rate
         return (Player("network", loss, tuple(module.parameters()), rate=lambda: rate),)
 
+    def _told(self, module: AutoregressiveSequences, batch: Batch, generator: Generator) -> tuple[Tensor, Tensor]:
+        """As `AutoregressiveSequences.log_p`, from inputs of which a share are the network's own."""
+        if not self.own_inputs:
+            return module.log_p(batch)
+        with torch.no_grad():
+            log_p, targets = module.log_p(batch)
+        inputs = own_inputs(log_p, batch, module.net.mark, self.own_inputs, generator)
+        return module.net(inputs, module.told(batch)).log_softmax(2), targets
+
     def validate(self, module: AutoregressiveSequences, batch: Batch, generator: Generator) -> Tensor:
-        """Nats a class, mean of each window [rows]."""
-        parts = []
+        """Nats of each window a class of a mean window, [rows]; of the classes that count."""
+        nats_of, counts = [], []
         for start in range(0, len(batch), at_once := max(1, LOOKED_AT // module.sliding.context)):
             nats, there = _nats(*module.log_p(batch.take(slice(start, start + at_once))))
-            parts.append(torch.where(there, nats, 0.0).sum(1) / there.sum(1))
-        return torch.cat(parts)
+            nats_of.append(torch.where(there, nats, 0.0).sum(1))
+            counts.append(there.sum(1))
+        return torch.cat(nats_of) / torch.cat(counts).float().mean().clamp(min=1e-6)
 
     def restore(
         self, event: Any, given: Mixed | None, arrays: dict[str, Tensor], facts: dict[str, Any]
@@ -184,7 +208,8 @@ class SequenceAutoregressive(Training):
     ) -> AutoregressiveSequences:
         with seeded(generator):
             trunk = NETWORKS[self.network].make(self, size, context)
-            net = TokenNet(_classes(event), trunk, given_width(given), tied=self.tied)
+            more = NEW if self.infill else 0
+            net = TokenNet(_classes(event), trunk, given_width(given), tied=self.tied, more=more)
         return AutoregressiveSequences(event, given, net, Sliding(context), size.layers)
 
 

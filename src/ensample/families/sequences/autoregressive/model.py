@@ -13,6 +13,7 @@ from ensample.errors import InputError
 from ensample.events import MISSING_LENGTH, UNKNOWN_LENGTH, Batch, Mixed, Ragged, concatenate
 from ensample.families.base import Distribution, Guarantee
 from ensample.families.layout import given_flat, given_width
+from ensample.families.sequences.autoregressive.rearranging import NEW, around
 from ensample.families.sequences.autoregressive.sliding import Sliding
 from ensample.families.sequences.autoregressive.writing import Written
 from ensample.nets.machine import careful_products, operations
@@ -108,6 +109,23 @@ class AutoregressiveSequences(nn.Module, Distribution):
         """
         check_whole(prompts)
         return Written.of(self.net, self.sliding, prompts, self.told(prompts))
+
+    @property
+    def fills_in(self) -> bool:
+        """Whether it was taught to write what stands between a beginning and an end."""
+        return self.net.more == NEW
+
+    @torch.no_grad()
+    def between(self, before: Batch, after: Batch, room: int) -> Written:
+        """What stands between these, which ends where it meets what comes after; see `FillsIn.between`.
+
+        Raises:
+            InputError: a step inside a record is unset.
+        """
+        check_whole(before)
+        check_whole(after)
+        prompts = around(before, after, self.net.mark, self.sliding.context, room)
+        return Written.of(self.net, self.sliding, prompts, self.told(before))
 
     @torch.no_grad()
     def sample(self, n: int, generator: Generator, cond: Batch | None = None) -> Batch:
