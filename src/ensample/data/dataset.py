@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +12,7 @@ import pyarrow as pa
 from ensample.data import marks, show
 from ensample.data.missing import no_nan
 from ensample.data.pictures.buffer import in_file
+from ensample.data.rows import row_numbers
 from ensample.data.split import halves
 from ensample.data.store import Memory, Projection, Side, Store, rebatch
 from ensample.data.texts.split import is_one_text, torn
@@ -134,7 +135,7 @@ class Dataset:
         Raises:
             InputError: a number is out of range, or the array is not one of whole numbers.
         """
-        index = self._row_numbers(np.asarray(rows))
+        index = row_numbers(np.asarray(rows), len(self))
         if isinstance(self._store, Memory):
             return self._with(self._store.table.take(pa.array(index)))
         order = np.argsort(index, kind="stable")
@@ -207,6 +208,65 @@ class Dataset:
         source = f"{self.source or 'table'}, grouped by {by if isinstance(by, str) else ', '.join(by)}"
         return Dataset(Memory(grouped(self, by, order, keep, name)), None, source, self.notes)
 
+    def series(
+        self,
+        window: int | None = None,
+        *,
+        time: str | None = None,
+        by: str | Sequence[str] = (),
+        variable: str | None = None,
+        value: str | None = None,
+        stride: int = 1,
+        step: str | float | None = None,
+        calendar: bool | Sequence[str] = False,
+        keep: str | Sequence[str] = (),
+        duplicates: Literal["refuse", "first", "last"] = "refuse",
+        name: str = "series",
+    ) -> Dataset:
+        """Records that are time series, in memory: one for each unit, or windows of one length.
+
+        A wide table has a row for each time and a column for each variable; a long one has a row for each value, with
+        the name of its variable beside. The steps of a regular series are found (`notes` tell them), and missing ones
+        are inserted as steps without values, so that a place in a window says the time. Steps of an irregular series
+        have a field `elapsed`: the time since the step before, 0 in the first one. Windows overlap where `stride` is
+        less than `window`: split the table by time before you cut them, or let `split` do it.
+
+        Arguments:
+            window: steps of a record; None for whole series.
+            time: the column of dates, times or numbers, by which rows are sorted; None for the one of dates or times
+                that there is, or for rows in their order where there is none. It becomes the time of a record's first
+                step (a column "row" that counts rows where there are no times).
+            by: the column, or columns, that say which unit a row belongs to; they stay beside the series.
+            variable: of a long table, the column that holds the name of a variable.
+            value: of a long table, the column that holds its value.
+            stride: steps between the beginnings of two windows.
+            step: "15min", "1h", "1d", "1b" (working days), "1mo", or a number of the units of the time column; or
+                "irregular". None to find it.
+            calendar: fields of the first step to put beside the series: "hour", "weekday", "month"; True for those that
+                vary and make sense at this step. A model may be given them.
+            keep: columns that are the same in all rows of a unit and stay beside the series.
+            duplicates: what is done with two rows of one time: "refuse" them, or take the "first" or the "last".
+            name: of the new column, a list of structs of the variables.
+
+        Raises:
+            InputError: a column is unknown, a time is missing, comes twice or is off the steps, or no window is whole.
+
+        Example:
+            >>> import datetime
+            >>> hours = [datetime.datetime(2024, 5, 3, hour) for hour in (6, 7, 9)]
+            >>> load = Dataset.from_arrow(pa.table({"time": hours, "x": [0.5, 0.1, 0.2]})).series(window=3)
+            >>> load.column("series").to_pylist()
+            [[{'x': 0.5}, {'x': 0.1}, {'x': None}], [{'x': 0.1}, {'x': None}, {'x': 0.2}]]
+            >>> load.notes
+            ('steps of 1 hour, windows of 3', '1 missing steps are inserted as empty ones')
+        """
+        from ensample.data.series import Columns, made
+
+        units, kept = [by] if isinstance(by, str) else by, [keep] if isinstance(keep, str) else keep
+        columns = Columns(time, tuple(units), variable, value, tuple(kept), duplicates)
+        table, notes = made(self, window, stride, columns, step, calendar, name)
+        return Dataset(Memory(table), None, self.source, (*self.notes, *notes))
+
     def with_schema(self, schema: Schema | None) -> Dataset:
         """The same records under another schema."""
         return Dataset(self._store, schema, self.source, self.notes)
@@ -249,23 +309,6 @@ class Dataset:
             )
         refuse_twins(wanted, "the columns asked for")
         return wanted
-
-    def _row_numbers(self, rows: np.ndarray) -> np.ndarray:
-        if rows.dtype == bool and rows.shape == (len(self),):
-            return np.flatnonzero(rows)
-        if rows.ndim != 1 or (rows.size and not np.issubdtype(rows.dtype, np.integer)):
-            raise InputError(
-                "Records are taken by a one-dimensional array of whole numbers.",
-                "take",
-                f"{rows.dtype} of shape {rows.shape}",
-                "give numbers from 0, or one truth per record",
-            )
-        if rows.size and (rows.min() < 0 or rows.max() >= len(self)):
-            wrong = rows[(rows < 0) | (rows >= len(self))][0]
-            raise InputError(
-                "Record numbers must exist.", "take", str(wrong), f"use 0 to {len(self) - 1} for {len(self):,} records"
-            )
-        return rows.astype(np.int64)
 
 
 def refuse_twins(names: Sequence[Any], place: str) -> None:

@@ -24,14 +24,14 @@ def grouped(data: Dataset, by: str | Sequence[str], order: str | None, keep: Seq
     outside = [*groups, *kept]
     inside = [column for column in table.column_names if column not in (*outside, order)]
     _check(data, [*outside, *([order] if order else [])], inside, name)
-    codes = _codes(table, groups)
+    codes = codes_of(table, groups)
     rows = np.arange(len(codes)) if order is None else _ascending(table.column(order), order)
     rows = rows[np.argsort(codes[rows], kind="stable")]
     lengths = np.bincount(codes)
     firsts = rows[np.concatenate([[0], lengths.cumsum()[:-1]])] if len(lengths) else rows
     for column in kept:
-        _check_constant(table.column(column), column, rows, np.repeat(firsts, lengths))
-    steps = [_one(table.column(column).take(pa.array(rows))) for column in inside]
+        check_constant(table.column(column), column, rows, np.repeat(firsts, lengths))
+    steps = [one(table.column(column).take(pa.array(rows))) for column in inside]
     item = pa.struct([pa.field(f.name, f.type) for f in table.select(inside).schema])
     lists = lists_of(steps, lengths, pa.list_(item))
     heads = table.select(outside).take(pa.array(firsts))
@@ -59,20 +59,20 @@ def _check(data: Dataset, outside: list[str], inside: list[str], name: str) -> N
         raise InputError("Column names must differ.", "sequences, name", repr(name), "choose another name")
 
 
-def _codes(table: pa.Table, groups: list[str]) -> np.ndarray:
+def codes_of(table: pa.Table, groups: list[str]) -> np.ndarray:
     """Number of each row's group, in the order in which groups appear; int64 [rows]."""
     codes = np.zeros(len(table), np.int64)
     for column in groups:
-        own = _one(table.column(column))
+        own = one(table.column(column))
         own = own if pa.types.is_dictionary(own.type) else own.dictionary_encode()
         codes = codes * max(1, len(own.dictionary)) + own.indices.to_numpy(zero_copy_only=False)
-        codes = _one(pa.chunked_array([pa.array(codes)])).dictionary_encode().indices.to_numpy().astype(np.int64)
+        codes = one(pa.chunked_array([pa.array(codes)])).dictionary_encode().indices.to_numpy().astype(np.int64)
     return codes
 
 
 def _ascending(column: pa.ChunkedArray, name: str) -> np.ndarray:
     if pa.types.is_dictionary(column.type):
-        column = _one(column).dictionary_decode()
+        column = one(column).dictionary_decode()
     try:
         return np.asarray(pc.sort_indices(column)).astype(np.int64)
     except pa.ArrowNotImplementedError as error:
@@ -81,8 +81,9 @@ def _ascending(column: pa.ChunkedArray, name: str) -> np.ndarray:
         ) from error
 
 
-def _check_constant(column: pa.ChunkedArray, name: str, rows: np.ndarray, firsts: np.ndarray) -> None:
-    same = pc.equal(_one(column.take(pa.array(rows))), _one(column.take(pa.array(firsts))))
+def check_constant(column: pa.ChunkedArray, name: str, rows: np.ndarray, firsts: np.ndarray) -> None:
+    """Raise InputError unless a column has the same value in `rows` and in the `firsts` of their groups."""
+    same = pc.equal(one(column.take(pa.array(rows))), one(column.take(pa.array(firsts))))
     if not pc.all(same).as_py():
         row = int(rows[pc.index(same, False).as_py()])
         raise InputError(
@@ -93,6 +94,7 @@ def _check_constant(column: pa.ChunkedArray, name: str, rows: np.ndarray, firsts
         )
 
 
-def _one(column: pa.ChunkedArray) -> pa.Array:
+def one(column: pa.ChunkedArray) -> pa.Array:
+    """A column in one piece."""
     whole = column.combine_chunks()
     return pa.concat_arrays(whole.chunks) if isinstance(whole, pa.ChunkedArray) else whole

@@ -15,12 +15,16 @@ if TYPE_CHECKING:
 _SPELLING = b"ensample:missing"
 _WORDING = b"ensample:wording"
 _KIND = b"ensample:kind"
+_SERIES = b"ensample:series"
 
 
-def mark(field: pa.Field, spelling: str | None, wording: str | None, kind: str | None = None) -> pa.Field:
+def mark(
+    field: pa.Field, spelling: str | None, wording: str | None, kind: str | None = None, series: str | None = None
+) -> pa.Field:
     """The field with the spelling of its missing values, the wording of the others and its kind; None changes nothing.
 
-    A kind is noted where the source tells it, not the values: a file of text holds text.
+    A kind is noted where the source tells it, not the values: a file of text holds text. `series` is the plan by which
+    a column of series was made, see `data.series.plan`.
     """
     facts = dict(field.metadata or {})
     if spelling is not None:
@@ -29,6 +33,8 @@ def mark(field: pa.Field, spelling: str | None, wording: str | None, kind: str |
         facts[_WORDING] = wording.encode()
     if kind is not None:
         facts[_KIND] = kind.encode()
+    if series is not None:
+        facts[_SERIES] = series.encode()
     return field.with_metadata(facts) if facts else field
 
 
@@ -51,4 +57,10 @@ def wording(field: pa.Field) -> str | None:
 def kind(field: pa.Field) -> str | None:
     """The kind that the source tells; None if it tells none."""
     known = (field.metadata or {}).get(_KIND)
+    return None if known is None else str(known.decode())
+
+
+def series(field: pa.Field) -> str | None:
+    """The plan by which series were made; None for other columns."""
+    known = (field.metadata or {}).get(_SERIES)
     return None if known is None else str(known.decode())

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 import pyarrow as pa
 
 from ensample.data import marks
+from ensample.data.nested import is_sequence
 from ensample.data.pictures.column import batch_rows
 from ensample.data.schema import FORMAT, Field, Schema
 from ensample.data.texts import is_free_text
@@ -25,6 +26,7 @@ from ensample.kinds.image import Image
 from ensample.kinds.number import Number
 from ensample.kinds.profile import MOST_LEVELS, PictureProfile, Profile, SequenceProfile, profiles
 from ensample.kinds.sequence import Sequence
+from ensample.kinds.series import Series
 from ensample.kinds.text import Text, can_be
 from ensample.kinds.textprofile import TextProfile
 from ensample.kinds.trace import IntegerTrace
@@ -33,7 +35,8 @@ if TYPE_CHECKING:
     from ensample.data.dataset import Dataset
 
 TABLE: dict[str, type[Any]] = {
-    kind.name: kind for kind in (Constant, Boolean, Datetime, Identifier, Number, Category, Sequence, Image, Text)
+    kind.name: kind
+    for kind in (Constant, Boolean, Datetime, Identifier, Number, Category, Sequence, Series, Image, Text)
 }
 """Name of a kind -> its class. Of two kinds that are equally sure the first one is taken."""
 
@@ -57,7 +60,9 @@ def guess(dataset: Dataset, kinds: Mapping[str, str] | None = None) -> Schema:
     """
     wished = dict(kinds or {})
     _check_wishes(wished, tuple(dataset.names))
-    told = {f.name: Text.name for f in dataset.arrow_schema if is_free_text(f) and can_be(f.type)} | wished
+    told = {f.name: Text.name for f in dataset.arrow_schema if is_free_text(f) and can_be(f.type)}
+    told |= {f.name: Series.name for f in dataset.arrow_schema if marks.kind(f) == Series.name and is_sequence(f.type)}
+    told |= wished
     texts = [name for name, kind in told.items() if kind.partition(":")[0] == Text.name]
     rows = None if texts else batch_rows(dataset.arrow_schema)
     found = profiles(dataset.arrow_schema, dataset.batches(rows), texts=texts)
@@ -70,6 +75,8 @@ def guess(dataset: Dataset, kinds: Mapping[str, str] | None = None) -> Schema:
     for column in dataset.arrow_schema:
         wording = marks.wording(column) or ""
         kind = fitted[column.name]
+        if isinstance(kind, Series):
+            kind = replace(kind, plan=marks.series(column) or "")
         listed.append(Field(column.name, str(column.type), kind, missing.get(column.name, ""), wording))
     return Schema(tuple(listed))
 

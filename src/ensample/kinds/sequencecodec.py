@@ -17,6 +17,7 @@ from ensample.kinds.codec import BATCH_ROWS
 from ensample.kinds.records import ABSENT, Writer
 from ensample.kinds.sequence import Sequence
 from ensample.kinds.sequences import Sequences
+from ensample.kinds.series import Series
 
 if TYPE_CHECKING:
     from ensample.data.dataset import Dataset
@@ -32,6 +33,11 @@ class SequenceCodec(AloneCodec[Sequence]):
     sort = Sequence
     sequential = True
     event: Ragged
+
+    @property
+    def told(self) -> str | None:  # type: ignore[override]  # of this codec
+        """That of series; lists tell of themselves."""
+        return self.kind.name if isinstance(self.kind, Series) else None
 
     def encode(self, dataset: Dataset, holes: bool = False) -> Sequences:
         """All records as cells of their steps; see `TableCodec.encode`.
