@@ -31,7 +31,7 @@ LAYERS = (
     ("judge",),
     (
         *("verbs", "model", "sampling", "editing", "classes", "latent", "writer", "writing", "modelfile", "runfolder"),
-        *("fitting", "judging", "capabilities", "hub"),
+        *("fitting", "judging", "capabilities", "hub", "chatting"),
     ),
     ("worlds",),
     ("cli", "__main__"),

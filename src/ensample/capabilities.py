@@ -26,7 +26,8 @@ VERBS = (
     "save",
 )
 """Columns of the table. `where`: sampling under conditions; `mean or mode`: `impute` with that `how`; `encode`: also
-`decode`, `reconstruct`, `interpolate` and `direction`; `generate`: of texts, also `stream`."""
+`decode`, `reconstruct`, `interpolate` and `direction`; `generate`: of texts, also `stream`; of dialogues
+`chat`."""
 
 _NUMBER, _CLASS = Continuous(Lattice(0, 9)), Discrete(3)
 _NUMBERS = Mixed((Span("x", _NUMBER), Span("y", _NUMBER)))

@@ -206,9 +206,10 @@ class Batch:
 
     Records of a `Ragged` event are padded: cells and mask [rows, steps, spans], and `lengths` [rows] int64, of which
     `MISSING_LENGTH` and `UNKNOWN_LENGTH` are negative. Steps from a record's length on are padding: cells 0, mask
-    unset, and never looked at. `scored` [rows, steps] tells, where an event is `partly` given, which steps count: the
-    probability of a record is that of these, each given all steps before it; None counts all. Records of an array
-    event have cells and mask [rows, *shape]. Where what is given is itself a sequence, `cond` is a ragged batch.
+    unset, and never looked at. `scored` [rows, steps + 1] tells, where an event is `partly` given, which steps count,
+    and behind a record's last step whether its end does: the probability of a record is that of these, each given all
+    steps before it; None counts all. Records of an array event have cells and mask [rows, *shape]. Where what is given
+    is itself a sequence, `cond` is a ragged batch.
 
     Example:
         >>> words = Batch(torch.tensor([[[3], [1]], [[2], [0]]]), torch.tensor([[[True], [True]], [[True], [False]]]),

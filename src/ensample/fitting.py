@@ -18,6 +18,7 @@ from ensample.families.base import Family, LearnsArrays, LearnsSequences, refusa
 from ensample.families.options import build, from_plain
 from ensample.kinds import guess, schema_from_plain
 from ensample.kinds.codecs import Codec, codec_of
+from ensample.kinds.replies import parted
 from ensample.kinds.text import texts_in
 from ensample.kinds.textcodec import TextCodec
 from ensample.model import Model
@@ -85,8 +86,9 @@ def fit(
     Arguments:
         data: a Dataset, or anything that `read` takes.
         family: a name (see `ensample.families.TABLE`), an object such as `Mixture(components=16)`, or None to choose.
-        model: fields to learn; all that are not given if None.
-        given: fields to condition on; none if None.
+        model: fields to learn; all that are not given if None. Of dialogues `"chat.assistant"` are the turns of a role,
+            given all else that is said.
+        given: fields to condition on; none if None. Of dialogues `"chat.user"` are the turns of a role.
         budget: "90s", "5m", "50 steps", "10 epochs", or several of which the first to end counts.
         seed: same data, options and seed give the same model (on one machine, with a budget that is not in seconds).
         out: run folder; a stopped run goes on from it when `fit` is called again, or by `resume`.
@@ -109,6 +111,7 @@ def fit(
     schema = data.schema or guess(data, None)
     if before is not None:
         schema, given = _continued(schema, before), before.codec.given if given is None else given
+    schema, model, given = parted(schema, model, given)
     codec = codec_of(schema, *_chosen(schema, model, given))
     named = family or default_for(codec.event)
     chosen = before.family if before is not None and family is None else as_family(named, codec.event)
@@ -205,7 +208,8 @@ def event_of(
 ) -> Mixed | Ragged | Array:
     """What one record of these fields looks like to a family; `data` has its schema."""
     assert data.schema is not None
-    return codec_of(data.schema, *_chosen(data.schema, model, given)).event
+    schema, model, given = parted(data.schema, model, given)
+    return codec_of(schema, *_chosen(schema, model, given)).event
 
 
 def default_for(event: Mixed | Ragged | Array) -> str:

@@ -10,8 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ensample import editing, hub, latent, sampling, writing
+from ensample import chatting, editing, hub, latent, sampling, writing
 from ensample.data.dataset import Dataset
+from ensample.data.dialogues import are_dialogues
 from ensample.data.nested import is_sequence
 from ensample.data.readers import read as read_records
 from ensample.data.readers.memory import are_texts
@@ -22,6 +23,7 @@ from ensample.infer.impute import centre, fill
 from ensample.infer.likelihood import cell_log_prob
 from ensample.infer.proposal import completing
 from ensample.kinds.codecs import Codec, rows_at_once
+from ensample.kinds.dialoguecodec import DialogueCodec
 from ensample.kinds.sequencecodec import completed
 from ensample.kinds.text import Text
 from ensample.kinds.textcodec import TextCodec
@@ -61,9 +63,11 @@ class Model:
     def can(self) -> dict[str, Guarantee]:
         """Verbs of this model and how far each can be trusted."""
         found = capabilities(type(self.distribution), self.distribution.guarantees)
-        others = {"generate", "stream", "export"}
+        others = {"generate", "stream", "export", "chat"}
         if isinstance(self.codec, TextCodec):
-            others = set() if hub.is_pretrained(self.codec) else {"export"}
+            others = {"chat"} if hub.is_pretrained(self.codec) else {"chat", "export"}
+        if isinstance(self.codec, DialogueCodec):  # what is said to a model of replies alone has no distribution
+            others = {"generate", "stream", "export", *(("sample",) if self.codec.event.partly else ())}
         return {name: guarantee for name, guarantee in found.items() if name not in others}
 
     sample = verb(sampling.sample)
@@ -183,6 +187,7 @@ class Model:
     interpolate, direction = verb(latent.interpolate), verb(latent.direction)
     log_prob_interval = verb(latent.log_prob_interval)
     generate, stream = verb(writing.generate), verb(writing.stream)
+    chat = verb(chatting.chat)
     export = verb(hub.export)
 
     def save(self, path: str | Path) -> None:
@@ -199,6 +204,8 @@ class Model:
     def _dataset(self, data: Any) -> Dataset:
         if isinstance(data, Dataset):
             return data
+        if isinstance(self.codec, DialogueCodec) and are_dialogues(data):
+            data = {self.codec.field: data}
         texts = [field.name for field in self.schema if isinstance(field.kind, Text)]
         alone = isinstance(self.codec, TextCodec) and are_texts(data)
         return read_records({cast(TextCodec, self.codec).field: data} if alone else data, texts=texts)

@@ -25,6 +25,12 @@ if TYPE_CHECKING:
 Alone = Lengthens | Continues | ArrayDistribution | RaggedDistribution
 """Distributions over one field that is learned alone: sequences and pictures."""
 
+OTHERS = {
+    "chat": "fit a field of dialogues to use chat",
+    "sample": "use chat: what is said to it is given; fit whole dialogues to use sample",
+}
+"""What to do about a verb that the family has and the records do not."""
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -49,6 +55,7 @@ class verb(Generic[P, R]):
             fix = f"fit {' or '.join(able[:3]) or 'another family'} to use {name}"
             if model.family.name in able:  # this model's records are of another kind
                 fix = f"fit a field of texts to use {name}"
+                fix = OTHERS.get(name, "use chat" if "chat" in model.can else fix)
             raise MissingVerb(
                 "A model has only the verbs that its family can honour.",
                 f"model.{name}",
@@ -87,8 +94,8 @@ def capabilities(distribution: type[Fitted], guarantees: Mapping[str, Guarantee]
             out[name] = guarantees.get("encode", "exact")
     if issubclass(distribution, DecodesStates):
         out["states"] = "exact"
-    if issubclass(distribution, Continues):  # a model has them only where its records are texts
-        out["generate"] = out["stream"] = guarantees.get("sample", "exact")
+    if issubclass(distribution, Continues):  # a model has them only where its records are texts or dialogues
+        out["generate"] = out["stream"] = out["chat"] = guarantees.get("sample", "exact")
     if issubclass(distribution, Exports):  # where the tokenizer is that of a checkpoint
         out["export"] = "exact"
     if issubclass(distribution, HasGraph):

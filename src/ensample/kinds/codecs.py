@@ -9,17 +9,19 @@ from ensample.errors import CapabilityError
 from ensample.events import Array, Mixed, Ragged, coordinates
 from ensample.kinds.alone import AloneCodec
 from ensample.kinds.codec import TableCodec
+from ensample.kinds.dialoguecodec import DialogueCodec
 from ensample.kinds.imagecodec import ImageCodec
 from ensample.kinds.sequencecodec import SequenceCodec
 from ensample.kinds.textcodec import TextCodec
 
-Codec = TableCodec | SequenceCodec | TextCodec | ImageCodec
+Codec = TableCodec | SequenceCodec | TextCodec | DialogueCodec | ImageCodec
 """Records of a schema as cells, and back."""
 
 ALONE: tuple[tuple[type[AloneCodec[Any]], str], ...] = (
     (SequenceCodec, "put the other fields into every step"),
     (ImageCodec, "give the other fields"),
     (TextCodec, "give the other fields"),
+    (DialogueCodec, "give the other fields"),
 )
 """Codecs of fields that are learned alone, and what else may be done with the fields beside."""
 

@@ -21,6 +21,8 @@ from ensample.kinds.boolean import Boolean
 from ensample.kinds.category import Category
 from ensample.kinds.constant import Constant
 from ensample.kinds.datetime import Datetime
+from ensample.kinds.dialogue import Dialogue
+from ensample.kinds.dialogueprofile import DialogueProfile
 from ensample.kinds.identifier import Identifier
 from ensample.kinds.image import Image
 from ensample.kinds.number import Number
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
 
 TABLE: dict[str, type[Any]] = {
     kind.name: kind
-    for kind in (Constant, Boolean, Datetime, Identifier, Number, Category, Sequence, Series, Image, Text)
+    for kind in (Constant, Boolean, Datetime, Identifier, Number, Category, Dialogue, Sequence, Series, Image, Text)
 }
 """Name of a kind -> its class. Of two kinds that are equally sure the first one is taken."""
 
@@ -65,7 +67,8 @@ def guess(dataset: Dataset, kinds: Mapping[str, str] | None = None) -> Schema:
     told |= wished
     texts = [name for name, kind in told.items() if kind.partition(":")[0] == Text.name]
     rows = None if texts else batch_rows(dataset.arrow_schema)
-    found = profiles(dataset.arrow_schema, dataset.batches(rows), texts=texts)
+    lists = [name for name, kind in wished.items() if kind == Sequence.name]
+    found = profiles(dataset.arrow_schema, dataset.batches(rows), texts=texts, lists=lists)
     fitted = {name: fit_profile(told.get(name) or _label(name, found), profile) for name, profile in found.items()}
     if (prose := _prose(fitted)) is not None and prose not in told:
         alone = pa.schema([dataset.arrow_schema.field(prose)])
@@ -115,7 +118,9 @@ def recognised(profile: Profile) -> type[Any]:
     Raises:
         InputError: no kind knows values of this type.
     """
-    if isinstance(profile, SequenceProfile):  # lists are one thing only
+    if isinstance(profile, DialogueProfile):  # lists of turns are dialogues
+        return Dialogue
+    if isinstance(profile, SequenceProfile):  # other lists are one thing only
         return Sequence
     if isinstance(profile, PictureProfile):  # and so are pictures
         return Image

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ensample.data.dialogues import is_dialogue
 from ensample.data.nested import is_sequence, lengths_of, step_fields, steps_of
 from ensample.data.pictures.column import is_pictures, pixels_of
 from ensample.errors import InputError
@@ -119,13 +120,18 @@ class Profile:
 
 
 def profiles(
-    schema: pa.Schema, batches: Iterable[pa.RecordBatch], seed: int = 0, texts: Collection[str] = ()
+    schema: pa.Schema,
+    batches: Iterable[pa.RecordBatch],
+    seed: int = 0,
+    texts: Collection[str] = (),
+    lists: Collection[str] = (),
 ) -> dict[str, Profile]:
     """Profiles of all columns in one pass. The sampled rows are a pure function of the seed.
 
-    Columns named in `texts` are read as texts, not as names of classes, if they hold texts at all.
+    Columns named in `texts` are read as texts, not as names of classes, if they hold texts at all; dialogues named in
+    `lists` are read as lists of steps.
     """
-    gathering = _Gathering(schema, seed, texts)
+    gathering = _Gathering(schema, seed, texts, lists)
     for batch in batches:
         gathering.add(batch)
     return gathering.finish()
@@ -134,8 +140,10 @@ def profiles(
 class _Gathering:
     """Profiles in the making, and the sampler of the columns that are neither lists nor pictures nor free texts."""
 
-    def __init__(self, schema: pa.Schema, seed: int = 0, texts: Collection[str] = ()) -> None:
-        self.found = {f.name: _profile_of(f.type, f.name in texts)(f.name, f.type) for f in schema}
+    def __init__(
+        self, schema: pa.Schema, seed: int = 0, texts: Collection[str] = (), lists: Collection[str] = ()
+    ) -> None:
+        self.found = {f.name: _profile_of(f.type, f.name in texts, f.name in lists)(f.name, f.type) for f in schema}
         self.plain = pa.schema([f for f in schema if type(self.found[f.name]) is Profile])
         self.sampler = _Sampler(np.random.default_rng((seed, PROFILE_STREAM)))
 
@@ -222,9 +230,13 @@ class PictureProfile(Profile):
         self._pending = None
 
 
-def _profile_of(dtype: pa.DataType, free: bool) -> type[Profile]:
+def _profile_of(dtype: pa.DataType, free: bool, of_steps: bool) -> type[Profile]:
     if is_pictures(dtype):
         return PictureProfile
+    if is_dialogue(dtype) and not of_steps:
+        from ensample.kinds.dialogueprofile import DialogueProfile
+
+        return DialogueProfile
     if free and is_text(value_type(dtype)):
         from ensample.kinds.textprofile import TextProfile
 

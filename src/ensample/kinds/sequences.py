@@ -20,7 +20,8 @@ class Sequences(Records):
     """Encoded sequences: `table` [all steps, spans] as of `Records`, and the length of every record.
 
     `lengths` [rows] int64 may be `MISSING_LENGTH` or `UNKNOWN_LENGTH`: such records have no steps. `table` may be
-    `Packed`.
+    `Packed`. `scored` [steps + rows] bool says, where the event is `partly` given, which places count: of each record
+    its steps and its end, one record after the other (see `Batch.scored`).
 
     Example:
         >>> from ensample.events import Discrete, Mixed, Span
@@ -32,6 +33,7 @@ class Sequences(Records):
 
     event: Ragged  # type: ignore[assignment]  # only families that learn sequences are given these
     lengths: np.ndarray = field(kw_only=True)
+    scored: np.ndarray | None = field(default=None, kw_only=True)
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -50,8 +52,8 @@ class Sequences(Records):
         cells[there] = self.table[self._steps_of(lengths, starts)]
         whole = torch.from_numpy(cells)
         mask = whole != int(ABSENT)
-        cond = self.given_batch(rows)
-        return Batch(torch.where(mask, whole, 0), mask, cond, lengths=torch.from_numpy(np.array(lengths)))
+        told = torch.from_numpy(np.array(lengths)), self._scored(rows, longest)
+        return Batch(torch.where(mask, whole, 0), mask, self.given_batch(rows), lengths=told[0], scored=told[1])
 
     def batches(self, size: int = 65_536) -> Iterator[Batch]:
         """All records, in order; at most `size` at a time, and no more than `PADDED_CELLS` cells hold."""
@@ -64,8 +66,22 @@ class Sequences(Records):
     def select(self, rows: np.ndarray | slice) -> Sequences:
         """The records of these rows, held in memory."""
         lengths, starts = self.lengths[rows], self.starts[:-1][rows]
-        table = self.table[self._steps_of(lengths, starts)]
-        return replace(self, table=table, lengths=lengths, **self.given_of(rows))
+        table, scored = self.table[self._steps_of(lengths, starts)], self.scored
+        if scored is not None:
+            scored = scored[self._steps_of(lengths.clip(min=0) + 1, self._places[rows])]
+        return replace(self, table=table, lengths=lengths, scored=scored, **self.given_of(rows))
+
+    @property
+    def _places(self) -> np.ndarray:
+        """First place of each record in `scored`."""
+        return self.starts[:-1] + np.arange(len(self))
+
+    def _scored(self, rows: slice | np.ndarray, longest: int) -> torch.Tensor | None:
+        if self.scored is None:
+            return None
+        first, step = self._places[rows][:, None], np.arange(longest + 1)
+        there = step <= self.lengths[rows][:, None]
+        return torch.from_numpy(there & self.scored[np.where(there, first + step, 0)])
 
     def _steps_of(self, lengths: np.ndarray, starts: np.ndarray) -> np.ndarray:
         """Rows of the table that hold the steps of these records, one after the other."""

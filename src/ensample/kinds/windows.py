@@ -30,13 +30,15 @@ class Windows(Records):
     its own: then no window leaves its record, and what lies behind the record's end is padding.
 
     The stream is never written down: classes are read from the table of the sequences, which may be `Packed`. Records
-    that are missing as a whole are not in it.
+    that are missing as a whole are not in it. Where records are `partly` given, so are windows: their `scored` tells
+    which targets count.
 
     Arguments:
         event: that of a window: the classes of the sequences and the mark, and `context` + 1 places.
         table: classes of all records one after the other [steps, 1], as in `Sequences`.
         borders: places of the marks in the stream, ascending; int64 [records + 1].
         first, stop: where each window begins, and the place behind its last one that is no padding; int64 [windows].
+        scored: which places of the stream count as targets, bool [places]; None for all.
 
     Example:
         >>> event = Ragged(Mixed((Span("letter", Discrete(9)),)), 3)
@@ -52,6 +54,7 @@ class Windows(Records):
     borders: np.ndarray = field(kw_only=True)
     first: np.ndarray = field(kw_only=True)
     stop: np.ndarray = field(kw_only=True)
+    scored: np.ndarray | None = field(default=None, kw_only=True)
 
     @classmethod
     def of(cls, records: Sequences, context: int) -> Self:
@@ -70,8 +73,10 @@ class Windows(Records):
         else:
             begin, end = borders[:-1], borders[1:]
         first, stop = _starts(begin, end, context)
-        event = Ragged(Mixed((Span(span.name, Discrete(span.event.classes + 1)),)), context + 1)
-        return cls(event, records.table, records.given, **given, borders=borders, first=first, stop=stop)
+        scored = None if records.scored is None else _of_stream(records.scored, records.lengths)
+        partly = scored is not None
+        event = Ragged(Mixed((Span(span.name, Discrete(span.event.classes + 1)),)), context + 1, partly=partly)
+        return cls(event, records.table, records.given, **given, borders=borders, first=first, stop=stop, scored=scored)
 
     @property
     def context(self) -> int:
@@ -102,7 +107,8 @@ class Windows(Records):
     def batch(self, rows: slice | np.ndarray = slice(None)) -> Batch:
         """These windows, cells and mask [rows, context + 1, 1]; with given fields no longer than the longest of them.
 
-        `lengths` are the places before the padding.
+        `lengths` are the places before the padding. `scored` is that of a batch of records, [rows, context + 2]: places
+        that count as targets, and behind them none.
         """
         first, lengths = self.first[rows], self.lengths[rows]
         width = int(lengths.max(initial=1)) if self.conditional else self.context + 1
@@ -120,7 +126,13 @@ class Windows(Records):
             torch.from_numpy(known[:, :, None]),
             cond,
             lengths=torch.from_numpy(lengths),
+            scored=self._scored(places, there),
         )
+
+    def _scored(self, places: np.ndarray, there: np.ndarray) -> torch.Tensor | None:
+        if self.scored is None:
+            return None
+        return torch.from_numpy(np.pad(there & self.scored[places], ((0, 0), (0, 1))))
 
     def select(self, rows: np.ndarray | slice) -> Windows:
         """These windows, of the same stream."""
@@ -156,6 +168,12 @@ class Windows(Records):
         """Which windows are of the first phase: side by side, they show every target once. Bool [windows]."""
         begin = self.borders[np.searchsorted(self.borders, self.first, "right") - 1] if self.conditional else 0
         return np.asarray((self.first - begin) % self.context == 0)
+
+
+def _of_stream(scored: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """Which places of the stream count, bool [places], from those of all records as in `Sequences`."""
+    there = np.repeat(lengths >= 0, lengths.clip(min=0) + 1)
+    return np.concatenate([[False], scored[there]])  # the first mark is told by nothing
 
 
 def _starts(begin: np.ndarray, end: np.ndarray, context: int) -> tuple[np.ndarray, np.ndarray]:

@@ -21,6 +21,7 @@ from ensample.data.pictures.folder import find, read_file, read_folder
 from ensample.data.pictures.form import Form
 from ensample.data.readers import arrays, columnar, delimited, jsonlines, memory, sql
 from ensample.data.readers import texts as plaintext
+from ensample.data.readers.dialogues import paired
 from ensample.data.readers.feed import Feed, gather, machine_share
 from ensample.data.readers.pictured import formed, pictured, refuse_form
 from ensample.data.sources import COMPRESSIONS, File
@@ -105,7 +106,7 @@ def read(
             f"a {type(source).__module__}.{type(source).__qualname__}",
             "give a file, a pandas or polars frame, an Arrow table, an array, a dict of columns or a list of texts",
         )
-    return gather(pictured(_as_texts(feed, texts), form), spellings, math.inf)
+    return gather(pictured(paired(_as_texts(feed, texts)), form), spellings, math.inf)
 
 
 @dataclass(frozen=True)
@@ -196,7 +197,7 @@ def _file(path: Path) -> File:
 
 
 def _typed(reader: Callable[[File], Feed]) -> Callable[[File, str, str | None], Feed]:
-    return lambda file, encoding, delimiter: reader(file)
+    return lambda file, encoding, delimiter: paired(reader(file))
 
 
 def _array_feed(file: File) -> Feed:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.json as pj
 
+from ensample.data.dialogues import turn_fields
 from ensample.data.infer import TIMES
 from ensample.data.readers.feed import Feed
 from ensample.data.sources import File, lines_of
@@ -113,6 +114,9 @@ class _Parser:
 
 
 def _settled(kind: pa.DataType) -> pa.DataType:
+    if turn_fields(kind) is not None:  # a turn may be a date and nothing else
+        fields = [kind.value_type.field(j) for j in range(2)]
+        return pa.list_(pa.struct([f.with_type(_settled(f.type)) for f in fields]))
     return pa.string() if pa.types.is_timestamp(kind) else kind
 
 

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from ensample.data.cells import is_text
 from ensample.data.dataset import refuse_twins
+from ensample.data.dialogues import is_pairs
 from ensample.data.infer import ANYTHING, TEXT_ONLY, Ladder
 from ensample.data.nested import is_sequence
 from ensample.data.pictures.arrays import pictures_of, tensor_of
@@ -198,7 +199,7 @@ def _lists(values: list[Any]) -> pa.Array | None:
         made = pa.array([value.tolist() if isinstance(value, np.ndarray) else value for value in kept])
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
         return None
-    return made if is_sequence(made.type) else None
+    return made if is_sequence(made.type) or is_pairs(made.type) else None
 
 
 def _is_gone(value: Any) -> bool:

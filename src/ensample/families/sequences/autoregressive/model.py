@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import torch
@@ -10,19 +11,20 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
 from ensample.errors import InputError
-from ensample.events import MISSING_LENGTH, UNKNOWN_LENGTH, Batch, Mixed, Ragged, concatenate
+from ensample.events import UNKNOWN_LENGTH, Batch, Mixed, Ragged
+from ensample.families.abilities import Steps
 from ensample.families.base import Distribution, Guarantee
 from ensample.families.layout import given_flat, given_width
 from ensample.families.sequences.autoregressive.rearranging import NEW, around
 from ensample.families.sequences.autoregressive.sliding import Sliding
 from ensample.families.sequences.autoregressive.writing import Written
+from ensample.families.sequences.drawing import drawn
+from ensample.families.sequences.sureness import SURENESS, sureness
 from ensample.nets.machine import careful_products, operations
 from ensample.nets.sequences.tokens import TokenNet
 
 SCORED = 2048
 """Tokens of one pass of `log_prob`."""
-AT_ONCE = 256
-"""Records drawn at once."""
 
 
 class AutoregressiveSequences(nn.Module, Distribution):
@@ -74,8 +76,8 @@ class AutoregressiveSequences(nn.Module, Distribution):
         assert batch.lengths is not None
         check_whole(batch)
         total = torch.where(batch.lengths >= 0, torch.log1p(-self.missing), torch.log(self.missing))
-        given = batch.lengths == UNKNOWN_LENGTH if batch.scored is None else torch.ones_like(batch.lengths, dtype=bool)
-        total = torch.where(given, 0.0, total)
+        total = torch.where(batch.lengths == UNKNOWN_LENGTH, 0.0, total)
+        total = total if batch.scored is None else torch.zeros_like(total)
         there = (batch.lengths >= 0).nonzero()[:, 0]
         for record, score in self._scores(batch.take(there)):
             total.index_add_(0, there[record], score)
@@ -83,6 +85,12 @@ class AutoregressiveSequences(nn.Module, Distribution):
 
     def _scores(self, batch: Batch) -> Iterator[tuple[Tensor, Tensor]]:
         """Window after window: records and what their targets of the window add, float64."""
+        for told in self._windows(batch):
+            score = torch.where(told.counts, told.own(), 0.0).sum(1, dtype=torch.float64)
+            yield told.record[: told.windows], score[: told.windows]
+
+    def _windows(self, batch: Batch) -> Iterator[Window]:
+        """The windows of whole records, computed in blocks."""
         assert batch.lengths is not None
         cells, cond = F.pad(batch.cells[:, :, 0], (0, 1)), self.told(batch)
         scored = torch.ones_like(cells, dtype=torch.bool) if batch.scored is None else batch.scored
@@ -96,9 +104,21 @@ class AutoregressiveSequences(nn.Module, Distribution):
             inputs = torch.where(place == 0, self.net.mark, torch.where(place > length, 0, earlier))
             with careful_products():
                 logits = self.net(inputs, cond[record])
-            log_p = logits.log_softmax(2).gather(2, targets[:, :, None])[:, :, 0]
             counts = (self.sliding.start(place) == first[:, None]) & (place <= length) & scored[at]
-            yield block.record, torch.where(counts, log_p, 0.0).sum(1, dtype=torch.float64)[: len(block.record)]
+            yield Window(record, place, targets, counts, logits.log_softmax(2), len(block.record))
+
+    @torch.no_grad()
+    def steps_of(self, batch: Batch) -> Steps:
+        """Log-probabilities of all steps; clues are how sure the network is. See `ScoresSteps`."""
+        check_whole(batch)
+        rows, steps = batch.cells.shape[:2]
+        log_p = torch.zeros(rows, steps + 1, dtype=torch.float64)
+        clues = torch.zeros(rows, steps + 1, SURENESS)
+        for told in self._windows(replace(batch, scored=None)):
+            at = told.record[:, None].expand_as(told.place)[told.counts], told.place[told.counts]
+            log_p[at] = told.own()[told.counts].double()
+            clues[at] = sureness(told.log_p[told.counts])
+        return Steps(log_p, clues)
 
     @torch.no_grad()
     def continuation(self, prompts: Batch) -> Written:
@@ -115,6 +135,11 @@ class AutoregressiveSequences(nn.Module, Distribution):
         """Whether it was taught to write what stands between a beginning and an end."""
         return self.net.more == NEW
 
+    @property
+    def longest_between(self) -> int:
+        """Half of what is looked back on: the other half shows what stands around."""
+        return self.sliding.context // 2
+
     @torch.no_grad()
     def between(self, before: Batch, after: Batch, room: int) -> Written:
         """What stands between these, which ends where it meets what comes after; see `FillsIn.between`.
@@ -130,38 +155,7 @@ class AutoregressiveSequences(nn.Module, Distribution):
     @torch.no_grad()
     def sample(self, n: int, generator: Generator, cond: Batch | None = None) -> Batch:
         """N new records, drawn class after class until they end, or have `longest` classes."""
-        parts = []
-        for start in range(0, n, AT_ONCE):
-            rows = slice(start, min(n, start + AT_ONCE))
-            parts.append(self._drawn(rows.stop - start, generator, None if cond is None else cond.take(rows)))
-        return concatenate(parts) if parts else self._empty(0, cond)
-
-    def _empty(self, rows: int, cond: Batch | None) -> Batch:
-        cells = torch.zeros(rows, 0, 1, dtype=torch.int64)
-        return Batch(cells, cells.bool(), cond, lengths=torch.zeros(rows, dtype=torch.int64))
-
-    def _drawn(self, rows: int, generator: Generator, cond: Batch | None) -> Batch:
-        written, alive, most = self.continuation(self._empty(rows, cond)), torch.arange(rows), int(self.longest)
-        lengths, steps = torch.full((rows,), most), []
-        gone = torch.rand(rows, generator=generator, dtype=torch.float64) < self.missing
-        for step in range(most + 1):
-            drawn = one_of(written.logits(), generator)
-            ended = drawn == self.net.mark
-            lengths[alive[ended]] = lengths[alive[ended]].clamp(max=step)
-            open_ = lengths[alive] > step
-            if step == most or not bool(open_.any()):
-                break
-            steps.append(torch.zeros(rows, dtype=torch.int64))
-            steps[-1][alive] = torch.where(open_, drawn, 0)
-            if int(open_.sum()) <= len(alive) // 2:  # half of what is computed would be for nothing
-                keep = open_.nonzero()[:, 0]
-                written, alive, drawn = written.take(keep), alive[keep], drawn[keep]
-            written.append(drawn.where(drawn != self.net.mark, 0))
-        lengths[gone] = MISSING_LENGTH
-        cells = torch.stack(steps, 1)[:, :, None] if steps else torch.zeros(rows, 0, 1, dtype=torch.int64)
-        made = Batch(cells, torch.zeros_like(cells, dtype=torch.bool), cond, lengths=lengths)
-        there = made.steps()[:, :, None]
-        return Batch(torch.where(there, cells, 0), there, cond, lengths=lengths)
+        return drawn(self, n, int(self.longest), float(self.missing), generator, cond)
 
     def arrays(self) -> dict[str, Tensor]:
         """Weights, the share of missing records, and how long a drawn one may be."""
@@ -172,19 +166,32 @@ class AutoregressiveSequences(nn.Module, Distribution):
         return {"context": self.sliding.context, "width": self.net.trunk.width, "layers": self.layers}
 
 
+@dataclass(frozen=True)
+class Window:
+    """Windows that were computed together, the last one repeated; `windows` says how many are not.
+
+    `record` [rows], `place` of each target, `targets` and whether each `counts` [rows, steps], and log-probabilities of
+    all classes there, `log_p` [rows, steps, classes + 1].
+    """
+
+    record: Tensor
+    place: Tensor
+    targets: Tensor
+    counts: Tensor
+    log_p: Tensor
+    windows: int
+
+    def own(self) -> Tensor:
+        """Log-probability of each target, [rows, steps]."""
+        return self.log_p.gather(2, self.targets[:, :, None])[:, :, 0]
+
+
 def targets_of(windows: Batch) -> Tensor:
     """What windows tell next at each of their places, int64 [rows, steps]; -1 where there is none that counts."""
     there = windows.mask[:, 1:, 0]
     if windows.scored is not None:
         there = there & windows.scored[:, 1:-1]
     return torch.where(there, windows.cells[:, 1:, 0], -1)
-
-
-def one_of(logits: Tensor, generator: Generator) -> Tensor:
-    """A class drawn for each row of logits [rows, classes], int64 [rows], by one uniform number a row."""
-    share = logits.to(torch.float64).softmax(1).cumsum(1)
-    uniform = torch.rand(len(logits), 1, generator=generator, dtype=torch.float64) * share[:, -1:]
-    return torch.searchsorted(share, uniform, right=True)[:, 0].clamp(max=logits.shape[1] - 1)
 
 
 def check_whole(batch: Batch) -> None:

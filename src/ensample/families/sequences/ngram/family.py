@@ -61,6 +61,7 @@ class Ngram:
     least: int = 1
 
     name: ClassVar[str] = "ngram"
+    scores_parts: ClassVar[bool] = True
     distribution: ClassVar[type[Distribution]] = NgramSequences
 
     def __post_init__(self) -> None:

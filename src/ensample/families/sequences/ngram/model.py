@@ -13,6 +13,7 @@ from torch import Generator, Tensor
 
 from ensample.events import MISSING_LENGTH, Batch, Discrete, Ragged
 from ensample.families.base import Distribution, Guarantee
+from ensample.families.sequences.autoregressive.model import check_whole
 from ensample.families.sequences.ngram.holes import log_prob_of_known
 from ensample.families.sequences.ngram.smoothing import Counts, Smoothed
 from ensample.families.sequences.ngram.storage import stored
@@ -56,6 +57,8 @@ class NgramSequences(Distribution):
             CapabilityError: too many unknown steps lie near each other.
         """
         assert batch.lengths is not None
+        if batch.scored is not None:
+            return self._log_prob_of_parts(batch)
         lengths = batch.lengths
         log_there = math.log1p(-self.missing) if self.missing < 1 else -math.inf
         total = torch.where(lengths >= 0, log_there, 0.0).to(torch.float64)
@@ -72,6 +75,16 @@ class NgramSequences(Distribution):
         summed = np.bincount(owners, np.log(self.probabilities(windows)), len(whole))
         total[whole] += torch.from_numpy(summed)
         return total
+
+    def _log_prob_of_parts(self, batch: Batch) -> Tensor:
+        """The same of the steps that count alone, each given all before it."""
+        assert batch.scored is not None and batch.lengths is not None
+        check_whole(batch)
+        windows, owners = batch_windows(batch, self.classes, self.order)
+        used = torch.arange(batch.scored.shape[1]) <= batch.lengths[:, None]
+        counts = batch.scored[used].numpy()
+        scores = np.log(self.probabilities(windows.take(counts)))
+        return torch.from_numpy(np.bincount(owners[counts], scores, len(batch)))
 
     def probabilities(self, windows: Windows) -> np.ndarray:
         """P(symbol | symbols before it) of each window, float64 [windows]."""

@@ -79,6 +79,7 @@ class Pretrained(Training):
     holdout: float = 0.02
 
     name: ClassVar[str] = "pretrained"
+    scores_parts: ClassVar[bool] = True
     distribution: ClassVar[type[Distribution]] = PretrainedSequences
 
     def __post_init__(self) -> None:

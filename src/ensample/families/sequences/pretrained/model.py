@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ensample.events import Batch, Ragged
-from ensample.families.sequences.autoregressive.model import AutoregressiveSequences, check_whole
+from ensample.families.sequences.autoregressive.model import AutoregressiveSequences, check_whole, targets_of
 from ensample.families.sequences.autoregressive.sliding import Sliding
 from ensample.families.sequences.pretrained.network import PretrainedNet
 from ensample.families.sequences.pretrained.writing import Writing
@@ -38,7 +38,7 @@ class PretrainedSequences(AutoregressiveSequences):
         Parts of similar length go through the network together, each size at most twice as long as its parts.
         """
         cells = windows.cells[:, :, 0]
-        inputs, targets = cells[:, :-1], torch.where(windows.mask[:, 1:, 0], cells[:, 1:], -1)
+        inputs, targets = cells[:, :-1], targets_of(windows)
         begins = inputs == self.net.mark
         begins[:, 0] = True
         part = begins.flatten().cumsum(0) - 1

@@ -1,0 +1,158 @@
+"""The verb of models of dialogues: write the next turn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack, cast
+
+from torch import Tensor
+
+from ensample.data.dialogues import is_message, messages_of
+from ensample.errors import InputError
+from ensample.events import Batch
+from ensample.families.abilities import Continues
+from ensample.families.base import Fitted, Guarantee
+from ensample.kinds.dialogue import Dialogue
+from ensample.kinds.dialoguecodec import DialogueCodec
+from ensample.kinds.prompts import prompt_of, replying
+from ensample.solvers.decoding.options import Searching
+from ensample.solvers.replies import Turn, turn_of
+from ensample.writer import Written
+
+if TYPE_CHECKING:
+    from ensample.model import Model
+
+USER, ASSISTANT = "user", "assistant"
+"""Roles that speak and reply where nothing else is said."""
+
+Message = Mapping[str, str] | Sequence[str]
+"""A turn: {"role": ..., "content": ...}, or a pair of the two."""
+
+
+def chat(
+    model: Model,
+    messages: str | Sequence[Message] | Sequence[Sequence[Message]],
+    role: str | None = None,
+    n: int = 1,
+    *,
+    stream: bool = False,
+    draft: Model | None = None,
+    where: Mapping[str, Any] | None = None,
+    seed: int | None = None,
+    log_probs: bool = False,
+    **options: Unpack[Searching],
+) -> Written | list[Written] | Iterator[str]:
+    """The next turn of a dialogue, up to where the model ends it.
+
+    The turn ends where the model would let another role speak, or end the dialogue; with no options it is a draw from
+    p(turn | all turns before it). A dialogue may be longer than what the model sees at once: it sees the last part.
+
+    Arguments:
+        model: a fitted model of dialogues.
+        messages: the turns so far, each `{"role": ..., "content": ...}` or a pair of the two, none to begin; or a
+            string, one turn of "user", or of the other one of two roles; or several dialogues.
+        role: who replies; if left out the role whose turns were learned, "assistant", or the one of two roles that did
+            not speak last.
+        n: how many replies for each dialogue.
+        stream: give pieces of one reply as they are written.
+        draft: a faster model of dialogues with the same tokenizer, see `ensample.Model.generate`.
+        where: one value for each given field.
+        seed: same seed and dialogue, same reply; None draws a fresh one.
+        log_probs: also give the log-probability of each token, the last that of the end of the turn.
+        options: how tokens are chosen and where a reply ends: `greedy`, `temperature`, `top_p`, `tokens`, `stop`,
+            `regex` and all others of `ensample.Model.generate`.
+
+    Returns:
+        The reply, a `Written`, which is a string; a list of them for several dialogues or n above 1; with `stream` an
+        iterator of strings.
+
+    Raises:
+        InputError: a role that was not met, a role that cannot be told, or what `generate` refuses.
+    """
+    kind, field = _kind(model)
+    alone = isinstance(messages, str) or not messages or is_message(messages[0])
+    dialogues: list[Any] = [messages] if alone else list(messages)
+    prompts = [_prompt(kind, field, dialogue, role) for dialogue in dialogues]
+    writer = _replier(model)
+    draft = None if draft is None else _replier(draft)
+    if stream:
+        if len(prompts) != 1 or n != 1 or log_probs:
+            seen = "log_probs" if log_probs else f"{len(prompts) * n} replies"
+            raise InputError("One reply is shown as it is written.", "chat, stream", seen, "ask for one reply alone")
+        return writer.stream(prompts[0], draft=draft, where=where, seed=seed, **cast(Any, options))
+    made = writer.generate(prompts, n, draft=draft, where=where, seed=seed, log_probs=log_probs, **options)
+    assert isinstance(made, list)
+    return made[0] if alone and n == 1 else made
+
+
+class Replier(Fitted):
+    """A model of dialogues as one of the turns that come next.
+
+    Arguments:
+        of: the distribution of dialogues.
+        classes: of the texts; those from there on are marks of roles.
+    """
+
+    guarantees: ClassVar[dict[str, Guarantee]] = {}
+    storable: ClassVar[bool] = False
+
+    def __init__(self, of: Fitted, classes: int) -> None:
+        self.of, self.classes, self.event, self.given = of, classes, of.event, of.given
+
+    def continuation(self, prompts: Batch) -> Turn:
+        """Turns behind these dialogues, each of which ends with the mark of a role."""
+        return turn_of(cast(Continues, self.of).continuation(prompts), self.classes)
+
+    def arrays(self) -> dict[str, Tensor]:
+        """Those of the model."""
+        return self.of.arrays()
+
+
+def _replier(model: Model) -> Model:
+    """The same model as one of texts, whose prompts are dialogues."""
+    from ensample.model import Model
+
+    kind, _ = _kind(model)
+    codec = replying(cast(DialogueCodec, model.codec))
+    return Model(codec, model.family, Replier(model.distribution, kind.text.classes), model.facts)
+
+
+def _kind(model: Model) -> tuple[Dialogue, str]:
+    if not isinstance(model.codec, DialogueCodec):
+        raise InputError("Replies are written by a model of dialogues.", "chat", repr(model), "fit one to dialogues")
+    return model.codec.kind, model.codec.field
+
+
+def _prompt(kind: Dialogue, field: str, dialogue: Any, role: str | None) -> str:
+    if isinstance(dialogue, str):
+        role = role or _usual(kind, None)
+        turns = [(_asking(kind, role), dialogue)]
+    else:
+        turns = messages_of(dialogue, "chat, messages")
+        role = role or _usual(kind, turns[-1][0] if turns else None)
+    for whose in (*(whose for whose, _ in turns), role):
+        kind.number_of(whose, field)
+    return prompt_of(turns, role)
+
+
+def _usual(kind: Dialogue, last: str | None) -> str:
+    """Who replies if nothing is said."""
+    if len(kind.learned) == 1:
+        return kind.learned[0]
+    others = [role for role in kind.roles if role != last]
+    if ASSISTANT in kind.roles and last != ASSISTANT:
+        return ASSISTANT
+    if last is not None and len(others) == 1:
+        return others[0]
+    raise InputError(
+        "It must be clear who replies.", "chat, role", f"roles {', '.join(kind.roles)}", f'say role="{kind.roles[0]}"'
+    )
+
+
+def _asking(kind: Dialogue, role: str) -> str:
+    """Whose turn a string is."""
+    others = [other for other in kind.roles if other != role]
+    if USER in others or len(others) == 1:
+        return USER if USER in others else others[0]
+    fix = f'give turns: [{{"role": "{kind.roles[0]}", "content": "..."}}]'
+    raise InputError("It must be clear who speaks.", "chat, messages", f"roles {', '.join(kind.roles)}", fix)

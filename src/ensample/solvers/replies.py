@@ -1,0 +1,73 @@
+"""Turns of a dialogue in the making: whatever ends a turn is the end."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from ensample.solvers.continuation import Continuation, Represents, Rewindable
+
+
+class Turn:
+    """A `Continuation` of dialogues, as one of texts: the marks of roles and the end of a dialogue are one end.
+
+    p(the turn ends here) is the sum of the probabilities of all of them.
+
+    Arguments:
+        of: the dialogues so far, each behind the mark of the role that speaks.
+        classes: of the texts; marks of roles are the classes from there on.
+    """
+
+    def __init__(self, of: Any, classes: int) -> None:
+        self.of, self.classes = of, classes
+
+    def logits(self) -> Tensor:
+        """Logits of the next class of each row, float32 [rows, classes + 1]; the last is the end of the turn."""
+        return ended(self.of.logits(), self.classes)
+
+    def append(self, classes: Tensor) -> None:
+        """Go on by one class in every row, int64 [rows]."""
+        self.of.append(classes)
+
+    def take(self, rows: Tensor) -> Self:
+        """A continuation of these rows."""
+        return type(self)(self.of.take(rows), self.classes)
+
+
+class TurnWithState(Turn):
+    """One of a network, which has a state."""
+
+    def hidden(self) -> Tensor:
+        """The state behind the last class of each row."""
+        return self.of.hidden()  # type: ignore[no-any-return]
+
+
+class RewindingTurn(TurnWithState):
+    """One that takes classes back, and reads several at once; see `Rewindable`."""
+
+    def extend(self, classes: Tensor) -> Tensor:
+        """Go on by some classes in every row, int64 [rows, n]: the logits behind each."""
+        return ended(self.of.extend(classes), self.classes)
+
+    def rewind(self, steps: int) -> None:
+        """Take the last classes of every row back."""
+        self.of.rewind(steps)
+
+
+def ended(logits: Tensor, classes: int) -> Tensor:
+    """Logits [.., all classes and the end] with everything from `classes` on as one, [.., classes + 1].
+
+    Example:
+        >>> ended(torch.log(torch.tensor([0.5, 0.2, 0.1, 0.2])), 2).exp()
+        tensor([0.5000, 0.2000, 0.3000])
+    """
+    return torch.cat([logits[..., :classes], logits[..., classes:].logsumexp(-1, keepdim=True)], -1)
+
+
+def turn_of(begun: Continuation, classes: int) -> Turn:
+    """The turn that comes next in these dialogues, with all that their model can do."""
+    if isinstance(begun, Represents) and isinstance(begun, Rewindable):
+        return RewindingTurn(begun, classes)
+    return (TurnWithState if isinstance(begun, Represents) else Turn)(begun, classes)
