@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -178,6 +179,28 @@ class Classifies(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Steps:
+    """What a model says of the steps of records, one after the other.
+
+    `log_p` is the log-probability of each step given those before it, float64 [rows, steps + 1]: at the place of a
+    record's length that of its end, behind it 0. `clues` [rows, steps + 1, clues] tell, from the steps before alone,
+    how well it may know the step.
+    """
+
+    log_p: Tensor
+    clues: Tensor
+
+
+@runtime_checkable
+class ScoresSteps(Protocol):
+    """Scores sequences of classes step by step, and says how far to trust that."""
+
+    def steps_of(self, batch: Batch) -> Steps:
+        """All steps and ends of these records, which are whole and none missing; what is `scored` is not looked at."""
+        ...
+
+
 @runtime_checkable
 class Continues(Protocol):
     """Goes on from the beginning of a sequence of classes, one step after the other."""
@@ -196,11 +219,16 @@ class FillsIn(Protocol):
         """Whether this one does: some learn it only where they are asked to."""
         ...
 
+    @property
+    def longest_between(self) -> int:
+        """Most classes that it writes between the two."""
+        ...
+
     def between(self, before: Batch, after: Batch, room: int) -> Continuation:
         """A row for each hole, which goes on behind `before` and ends where `after` begins.
 
         Both are whole records of one class a step, in the same order; given fields are those of `before`. `room` is how
-        many classes may come between.
+        many classes may come between, at most `longest_between`.
         """
         ...
 

@@ -125,6 +125,12 @@ class Smoothed:
         return out
 
     @cached_property
+    def clues(self) -> np.ndarray:
+        """What tells how far to trust each context [contexts, 3]: log of its total, gamma, and its largest alpha."""
+        top = np.maximum.reduceat(self.alpha, self.first[:-1]) if len(self.gamma) else self.gamma
+        return np.stack([np.log(self.counts.totals), self.gamma, top], 1)
+
+    @cached_property
     def summed(self) -> np.ndarray:
         """Sum of all alphas before each n-gram, and behind the last one of all."""
         return np.concatenate([[0.0], np.cumsum(self.alpha)])
