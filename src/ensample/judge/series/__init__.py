@@ -1,0 +1,1 @@
+"""The judge of series and other sequences of numbers and classes."""
