@@ -7,7 +7,7 @@ import secrets
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ensample.errors import CapabilityError, InputError
 from ensample.events import Batch
-from ensample.families.abilities import Continues
+from ensample.families.abilities import Continues, FillsIn
 from ensample.kinds.textcodec import TextCodec
 from ensample.sampling import given_row
 from ensample.solvers.continuation import Continuation, Represents
@@ -41,6 +41,13 @@ ROWS = 128
 """Texts that are written side by side."""
 
 
+class Asked(NamedTuple):
+    """What a text goes on from, and what it leads to; None if that is open."""
+
+    prompt: str
+    suffix: str | None = None
+
+
 class Written(str):
     """A text as a model wrote it: a string, and what else is known of it.
 
@@ -50,10 +57,12 @@ class Written(str):
         log_probs: the model's log-probability of each, nats, float64, before any option changed it; one more behind
             them if the text ended by itself, for the end. None if not asked for.
         ended: "end" (by itself), "stop" (before a stop string), "tokens" (long enough).
+        suffix: what it was to lead to, None if nothing; `written.prompt + written + written.suffix` is the whole then.
     """
 
-    __slots__ = ("ended", "log_probs", "prompt", "tokens")
+    __slots__ = ("ended", "log_probs", "prompt", "suffix", "tokens")
     prompt: str
+    suffix: str | None
     tokens: tuple[int, ...]
     log_probs: np.ndarray | None
     ended: Ended
@@ -65,14 +74,15 @@ class Written(str):
         tokens: tuple[int, ...] = (),
         log_probs: np.ndarray | None = None,
         ended: Ended = "end",
+        suffix: str | None = None,
     ) -> Self:
         """A string with attributes."""
         made = super().__new__(cls, text)
-        made.prompt, made.tokens, made.log_probs, made.ended = prompt, tokens, log_probs, ended
+        made.prompt, made.tokens, made.log_probs, made.ended, made.suffix = prompt, tokens, log_probs, ended, suffix
         return made
 
     def __getnewargs__(self) -> tuple[Any, ...]:
-        return str(self), self.prompt, self.tokens, self.log_probs, self.ended
+        return str(self), self.prompt, self.tokens, self.log_probs, self.ended, self.suffix
 
 
 @dataclass
@@ -93,41 +103,41 @@ class Writer:
         self.options.constraint(self.tokenizer.pieces, 0)  # tells at once if it cannot be read
         if self.draft is not None:
             _check_draft(self.model, self.draft, self.options)
-        self._seen: Counter[str] = Counter()
+        self._seen: Counter[Asked] = Counter()
 
-    def written(self, prompts: list[str], n: int) -> list[Written]:
-        """`n` texts for each prompt."""
-        rows = [prompt for prompt in prompts for _ in range(n)]
-        seeds = [self._seed_of(prompt) for prompt in rows]
+    def written(self, asked: list[Asked], n: int) -> list[Written]:
+        """`n` texts for each of what is asked."""
+        rows = [one for one in asked for _ in range(n)]
+        seeds = [self.seed_of(one) for one in rows]
         each = ROWS if self.draft is None and self.options.contrast is None else 1
         made: list[Written] = []
         for first in range(0, len(rows), each):
             part = rows[first : first + each]
-            passages = collected(self._steps(part, seeds[first : first + each]), len(part))
-            made += [self._as_written(*pair) for pair in zip(part, passages, strict=True)]
+            passages = collected(self.steps(part, seeds[first : first + each]), len(part))
+            made += [self.as_written(*pair) for pair in zip(part, passages, strict=True)]
         return made
 
-    def searched(self, prompts: list[str], n: int) -> list[Written]:
-        """The `n` best texts of each prompt by a beam."""
+    def searched(self, asked: list[Asked], n: int) -> list[Written]:
+        """The `n` best texts of each of what is asked, by a beam."""
         beams = cast(int, self.options.beams)
         each, made = max(1, ROWS // beams), list[Written]()
-        for first in range(0, len(prompts), each):
-            part = prompts[first : first + each]
+        for first in range(0, len(asked), each):
+            part = asked[first : first + each]
             with torch.inference_mode():
                 begun, past = self._begun(self.model, part)
                 pieces, power = self.tokenizer.pieces, self.options.length_power
                 found = beam_search(
-                    begun, past, self.options.tokens, beams, self.rules, power=power,
+                    begun, past, self._most(part), beams, self.rules, power=power,
                     constraint=self.options.constraint(pieces, len(part)),
                     watch=self.options.watch(pieces, len(part)),
                 )  # fmt: skip
-            for prompt, passages in zip(part, found, strict=True):
-                made += [self._as_written(prompt, passage) for passage in passages[:n]]
+            for one, passages in zip(part, found, strict=True):
+                made += [self.as_written(one, passage) for passage in passages[:n]]
         return made
 
-    def pieces_of(self, prompt: str) -> Iterator[str]:
-        """The text of one prompt as it appears; the prompt is read at once."""
-        return self._shown(self._steps([prompt], [self._seed_of(prompt)]))
+    def pieces_of(self, asked: Asked) -> Iterator[str]:
+        """One text as it appears; its prompt is read at once."""
+        return self._shown(self.steps([asked], [self.seed_of(asked)]))
 
     def _shown(self, steps: Iterator[Step]) -> Iterator[str]:
         typist = Typist([stop.encode() for stop in self.options.stops])
@@ -139,20 +149,20 @@ class Writer:
         if rest := typist.close():
             yield rest
 
-    def _steps(self, prompts: list[str], seeds: list[list[int]]) -> Iterator[Step]:
+    def steps(self, asked: list[Asked], seeds: list[list[int]]) -> Iterator[Step]:
         """Read the prompts, and write on step by step."""
-        options, pieces, rows = self.options, self.tokenizer.pieces, len(prompts)
+        options, pieces, rows = self.options, self.tokenizer.pieces, len(asked)
         with torch.inference_mode():
-            begun, past = self._begun(self.model, prompts)
+            begun, past = self._begun(self.model, asked)
             if options.contrast is not None:
-                begun = self._begun(self.model, [""])[0]
-            drafted = None if self.draft is None else self._begun(self.draft, prompts)[0]
+                begun = self._begun(self.model, [Asked("")])[0]
+            drafted = None if self.draft is None else self._begun(self.draft, asked)[0]
         more: dict[str, Any] = {
             "constraint": options.constraint(pieces, rows),
             "watch": options.watch(pieces, rows),
             "log_probs": self.log_probs,
         }
-        how = (past, options.tokens, options.choice, Noise(seeds), self.rules)
+        how = (past, self._most(asked), options.choice, Noise(seeds), self.rules)
         if options.contrast is not None:
             steps = contrast(
                 _represents(begun), past, options.tokens, options.top_k or 4, options.contrast, self.rules, **more
@@ -163,34 +173,56 @@ class Writer:
             steps = speculate(begun, drafted, *how, ahead=options.ahead, **more)
         return _careful(steps)
 
-    def _begun(self, model: Model, prompts: list[str]) -> tuple[Continuation, Tensor]:
+    def _most(self, asked: list[Asked]) -> int:
+        """Tokens that may be written."""
+        if asked[0].suffix is None:
+            return self.options.tokens
+        return min(self.options.tokens, cast(FillsIn, self.model.distribution).longest_between)
+
+    def _begun(self, model: Model, asked: list[Asked]) -> tuple[Continuation, Tensor]:
         """A row for each prompt, equal ones read once; and their classes behind one another, flush right."""
-        different = list(dict.fromkeys(prompts))
-        tokens = [torch.from_numpy(found) for found in cast(TextCodec, model.codec).kind.tokens_of(different)]
-        lengths = torch.tensor([len(row) for row in tokens])
-        cells = torch.nn.utils.rnn.pad_sequence(tokens, batch_first=True)[:, :, None]
-        steps = torch.arange(cells.shape[1]) < lengths[:, None]
-        cond = given_row(model, self.where or {})
-        cond = None if cond is None else cond.repeat(len(different))
-        begun = cast(Continues, model.distribution).continuation(Batch(cells, steps[:, :, None], cond, lengths=lengths))
-        rows = torch.tensor([different.index(prompt) for prompt in prompts])
+        different = list(dict.fromkeys(asked))
+        tokens = self.tokens_of([one.prompt for one in different], model)
+        before = self.batch_of(tokens, model)
+        if asked[0].suffix is None:
+            begun = cast(Continues, model.distribution).continuation(before)
+        else:
+            after = self.batch_of(self.tokens_of([one.suffix or "" for one in different], model), model)
+            begun = cast(FillsIn, model.distribution).between(before, after, self._most(asked))
+        rows = torch.tensor([different.index(one) for one in asked])
         flush = torch.nn.utils.rnn.pad_sequence(
             tokens, batch_first=True, padding_value=self.tokenizer.classes, padding_side="left"
         )
-        return (begun if len(different) == len(prompts) else begun.take(rows)), flush[rows]
+        flush = flush.clamp(max=self.tokenizer.classes)  # marks of roles in a dialogue are no tokens
+        return (begun if len(different) == len(asked) else begun.take(rows)), flush[rows]
 
-    def _seed_of(self, prompt: str) -> list[int]:
+    def tokens_of(self, texts: list[str], model: Model | None = None) -> list[Tensor]:
+        """Classes of each text, int64 [tokens]."""
+        codec = cast(TextCodec, (model or self.model).codec)
+        return [torch.from_numpy(found) for found in codec.kind.tokens_of(texts)]
+
+    def batch_of(self, tokens: list[Tensor], model: Model | None = None) -> Batch:
+        """Texts of these classes as records, with the given fields."""
+        lengths = torch.tensor([len(row) for row in tokens])
+        cells = torch.nn.utils.rnn.pad_sequence(tokens, batch_first=True)[:, :, None]
+        steps = torch.arange(cells.shape[1]) < lengths[:, None]
+        cond = given_row(model or self.model, self.where or {})
+        return Batch(cells, steps[:, :, None], None if cond is None else cond.repeat(len(tokens)), lengths=lengths)
+
+    def seed_of(self, asked: Asked) -> list[int]:
         """Random numbers of a text depend on its prompt and on how many of the same came before, on no other row."""
-        digest = np.frombuffer(hashlib.sha256(prompt.encode()).digest(), np.uint32)
-        self._seen[prompt] += 1
-        return [cast(int, self.seed), *digest.tolist(), self._seen[prompt]]
+        whole = asked.prompt if asked.suffix is None else f"{asked.prompt}\0{asked.suffix}"
+        digest = np.frombuffer(hashlib.sha256(whole.encode()).digest(), np.uint32)
+        self._seen[asked] += 1
+        return [cast(int, self.seed), *digest.tolist(), self._seen[asked]]
 
-    def _as_written(self, prompt: str, passage: Passage) -> Written:
+    def as_written(self, asked: Asked, passage: Passage) -> Written:
+        """A passage as a string."""
         pieces = self.tokenizer.pieces
         data = b"".join(pieces[number] for number in passage.classes)
         text = text_before(data, [stop.encode() for stop in self.options.stops])
         told = np.array(passage.log_probs) if self.log_probs else None
-        return Written(text, prompt, tuple(passage.classes), told, passage.ended)
+        return Written(text, asked.prompt, tuple(passage.classes), told, passage.ended, asked.suffix)
 
 
 def _careful(steps: Iterator[Step]) -> Iterator[Step]:

@@ -6,11 +6,12 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Unpack, cast
 
+from ensample import filler
 from ensample.errors import InputError
 from ensample.kinds.textcodec import TextCodec
 from ensample.sampling import counted
 from ensample.solvers.decoding.options import Drawing, Options, Searching
-from ensample.writer import Writer, Written
+from ensample.writer import Asked, Writer, Written
 
 if TYPE_CHECKING:
     from ensample.model import Model
@@ -21,6 +22,8 @@ def generate(
     prompts: str | Sequence[str] = "",
     n: int = 1,
     *,
+    suffix: str | Sequence[str] | None = None,
+    candidates: int = 64,
     draft: Model | None = None,
     where: Mapping[str, Any] | None = None,
     seed: int | None = None,
@@ -39,6 +42,11 @@ def generate(
         model: a fitted model of texts.
         prompts: one or several, of any length; "" begins a new text.
         n: how many texts for each prompt.
+        suffix: what the text has to lead to, one for all prompts or one for each: it is what stands between the two.
+            Models that were taught it see the suffix while they write (`SequenceAutoregressive(infill=0.5)`,
+            `sequence-field`), and write at most as much as they have room for. Others write several candidates, and one
+            is taken by how probable the suffix is behind it: good where a text of some tokens is missing.
+        candidates: of a model that was not taught to fill in, for each text.
         tokens: at most so many new ones (256 if left out); a text may end before by itself.
         at_least: tokens before it may end by itself (0).
         temperature: below 1 the probable becomes more so; see `Temperature`.
@@ -75,14 +83,17 @@ def generate(
             read.
         CapabilityError: the constraint leaves nothing to write, or the draft does not fit.
     """
-    wishes = Options(**options)
-    rows = counted(n)
+    wishes, rows, tries = Options(**options), counted(n), counted(candidates, "candidates")
     if wishes.searches and rows > (most := wishes.beams or 1):
         raise InputError("A search finds so many texts.", "generate, n", f"{rows} of {most}", f"say n={most}")
-    asked = [prompts] if isinstance(prompts, str) else list(prompts)
-    _check_prompts(model, asked)
+    asked = _asked(model, [prompts] if isinstance(prompts, str) else list(prompts), suffix)
     writer = Writer(model, wishes, where, seed, draft, log_probs)
-    made = writer.searched(asked, rows) if wishes.beams is not None else writer.written(asked, rows)
+    if suffix is not None:
+        filler.check(model, writer)
+    if suffix is not None and not filler.is_native(model):
+        made = filler.weighed(writer, asked, rows, tries)
+    else:
+        made = writer.searched(asked, rows) if wishes.beams is not None else writer.written(asked, rows)
     return made[0] if isinstance(prompts, str) and rows == 1 else made
 
 
@@ -90,6 +101,7 @@ def stream(
     model: Model,
     prompt: str = "",
     *,
+    suffix: str | None = None,
     draft: Model | None = None,
     where: Mapping[str, Any] | None = None,
     seed: int | None = None,
@@ -105,18 +117,34 @@ def stream(
     if wishes.beams is not None:
         rule = "A text that is searched for is known only at the end."
         raise InputError(rule, "stream, beams", str(wishes.beams), "leave it out, or use generate")
-    _check_prompts(model, [prompt])
-    return Writer(model, wishes, where, seed, draft, False).pieces_of(prompt)
+    asked = _asked(model, [prompt], suffix)
+    writer = Writer(model, wishes, where, seed, draft, False)
+    if suffix is not None:
+        filler.check(model, writer, stream=True)
+    return writer.pieces_of(asked[0])
 
 
-def _check_prompts(model: Model, prompts: list[str]) -> None:
+def _asked(model: Model, prompts: list[str], suffix: str | Sequence[str] | None) -> list[Asked]:
+    """Prompts and their suffixes. Raises InputError if one is no string, or if there are not as many."""
+    _check_strings(model, prompts, "prompts")
+    if suffix is None:
+        return [Asked(prompt) for prompt in prompts]
+    ends = [suffix] * len(prompts) if isinstance(suffix, str) else list(suffix)
+    if len(ends) != len(prompts):
+        seen = f"{len(ends)} for {len(prompts)} prompts"
+        raise InputError("Each prompt has its suffix.", "generate, suffix", seen, "give one for all, or one for each")
+    _check_strings(model, ends, "suffix")
+    return [Asked(*pair) for pair in zip(prompts, ends, strict=True)]
+
+
+def _check_strings(model: Model, prompts: list[str], name: str) -> None:
     for prompt in prompts:
         if not isinstance(prompt, str):
-            raise InputError("A prompt is a string.", "generate, prompts", repr(prompt), "give one or several strings")
+            raise InputError("A prompt is a string.", f"generate, {name}", repr(prompt), "give one or several strings")
     kind = cast(TextCodec, model.codec).kind
     if kind.tokens.unknown is None:
         return
     for prompt, found in zip(prompts, kind.tokens_of(prompts), strict=True):
         if kind.tokens.unknown in found:
             words = f"A part of the prompt was never met: the model takes it as unknown. Prompt: {prompt[:60]!r}"
-            warnings.warn(words, stacklevel=3)
+            warnings.warn(words, stacklevel=4)

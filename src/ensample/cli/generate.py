@@ -37,6 +37,13 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", type=Path, metavar="MODEL", help="a model file of texts")
     parser.add_argument("prompt", nargs="?", metavar="PROMPT", help="what to go on from; - reads standard input")
     parser.add_argument("--file", type=Path, metavar="FILE", help="the prompt is what this file holds")
+    parser.add_argument("--suffix", metavar="TEXT", help="what the text has to lead to: write what stands between")
+    parser.add_argument(
+        "--candidates",
+        type=count_from(1),
+        metavar="N",
+        help="with --suffix: tries of a model not taught to fill in (64)",
+    )
     parser.add_argument("-n", type=count_from(1), default=1, metavar="N", help="how many texts (%(default)s)")
     parser.add_argument("--tokens", type=count_from(1), default=256, metavar="N", help="at most so many (%(default)s)")
     parser.add_argument("--at-least", type=count_from(0), default=0, metavar="N", help="at least so many (%(default)s)")
@@ -66,6 +73,7 @@ def run(args: argparse.Namespace, console: Console) -> Answer:
     prompt = prompt_of(args)
     model = ensample.load(args.model)
     options: dict[str, Any] = {
+        "suffix": args.suffix,
         "tokens": args.tokens,
         "at_least": args.at_least,
         "greedy": args.greedy,
@@ -85,6 +93,7 @@ def run(args: argparse.Namespace, console: Console) -> Answer:
         _check_stream(args)
         options = {name: value for name, value in options.items() if name not in ("beams", "length_power")}
         return Answer("", {}, model.stream(prompt, **options))
+    options |= {} if args.candidates is None else {"candidates": args.candidates}
     made = cast("list[Written]", model.generate([prompt], args.n, log_probs=args.log_probs, **options))
     if args.save is not None:
         return saved(made, args)
@@ -142,7 +151,14 @@ def saved(made: Sequence[Written], args: argparse.Namespace) -> Answer:
 
 
 def _check_stream(args: argparse.Namespace) -> None:
-    for name, usual in (("n", 1), ("beams", None), ("save", None), ("json", False), ("log_probs", False)):
+    for name, usual in (
+        ("n", 1),
+        ("beams", None),
+        ("save", None),
+        ("json", False),
+        ("log_probs", False),
+        ("candidates", None),
+    ):
         if getattr(args, name) != usual:
             flag = "-n" if name == "n" else f"--{name.replace('_', '-')}"
             raise InputError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Generator, Tensor, nn
@@ -81,6 +81,8 @@ class PretrainedNet(nn.Module):
         network: a causal language model of `transformers`.
         begin, end: numbers of the tokens that begin and end a text.
     """
+
+    more: ClassVar[int] = 0  # inputs that are no classes, as of `TokenNet`
 
     def __init__(self, network: Any, begin: int, end: int) -> None:
         super().__init__()
