@@ -44,7 +44,7 @@ class Run:
         """A run of its own for a part of a composite: this share of the seconds that are left, a folder inside."""
         budget = self.clock.budget
         seconds = max(budget.seconds - self.clock.seconds, 1e-3) * share
-        clock = Clock(Budget(seconds, budget.steps, budget.epochs))
+        clock = type(self.clock)(Budget(seconds, budget.steps, budget.epochs))  # of the same sort
         return Run(clock, None if self.folder is None else self.folder / name, self.report, self.learner)
 
     def learn(self, family: Any, records: Any, seed: int, start: Any = None) -> Any:

@@ -14,7 +14,7 @@ from scipy import stats
 
 from ensample.budget import Budget, Clock
 from ensample.events import Batch, Continuous, Discrete, Lattice, Mixed, Ragged, Span
-from ensample.families import TABLE
+from ensample.families import TABLE, Ngram
 from ensample.kinds.records import ABSENT
 from ensample.kinds.sequences import Sequences
 from ensample.run import Run
@@ -138,6 +138,9 @@ class RaggedCase:
     def fit(self, records: Sequences, seed: int = 0, budget: str = "", **changed: Any) -> Any:
         return learn(self.family(**changed), records, seed, Run(Clock(Budget.parse(budget or self.budget))))
 
+    def restored(self, first: Any) -> Any:
+        return self.family().restore(first.event, None, first.arrays(), first.facts())
+
 
 SMALL = {"width": 16, "layers": 1, "learning_rate": 2e-2, "batch_size": 512, "dropout": 0.0}
 
@@ -198,6 +201,13 @@ CASES = [
         },
     ),
     RaggedCase(
+        "sequence-blend",
+        "letters",
+        {"of": (Ngram(order=2), Ngram(order=4))},
+        holes=False,
+        knobs={"of": (Ngram(order=3),), "held": 10, "longest": 5},
+    ),
+    RaggedCase(
         "pretrained",
         "letters",
         {"config": TINY, "context": 16, "learning_rate": 1e-2, "batch_size": 512},
@@ -233,10 +243,17 @@ def chance_of_more(distribution: Any, event: Ragged, steps: int) -> float:
     return float((distribution.log_prob(batch) - ends).exp() @ -ends.expm1())
 
 
+def gather() -> list[RaggedCase]:
+    """All rows, with those whose records are given a source."""
+    from tests.laws import told
+
+    return [*CASES, *told.CASES]
+
+
 @functools.cache
 def fitted(case_id: str) -> Any:
     """Each case fitted once to the toy records; shared by the laws."""
-    case = next(case for case in CASES if case.id == case_id)
+    case = next(case for case in gather() if case.id == case_id)
     return case.fit(case.truth.records(3_000))
 
 

@@ -8,6 +8,7 @@ from ensample.families.bayesnet.family import BayesNet
 from ensample.families.boosted.family import Boosted
 from ensample.families.circuit.family import Circuit
 from ensample.families.compose import Blend, Ensemble, Flat, Latent, PerClass
+from ensample.families.compose.sequences import SequenceBlend
 from ensample.families.energy.deep import Energy
 from ensample.families.energy.rbm import Boltzmann
 from ensample.families.field.family import Field
@@ -29,6 +30,7 @@ from ensample.families.resample import Resample
 from ensample.families.sequences.autoregressive import SequenceAutoregressive
 from ensample.families.sequences.ngram import Ngram
 from ensample.families.sequences.pretrained import Pretrained
+from ensample.families.sequences.translation import SequenceToSequence
 from ensample.families.trees.family import Trees
 from ensample.families.vae.family import Vae
 
@@ -67,6 +69,8 @@ TABLE: dict[str, type[Family]] = {
         ImagePatches,
         ImageCycle,
         SequenceAutoregressive,
+        SequenceBlend,
+        SequenceToSequence,
         Pretrained,
     )
 }
@@ -105,6 +109,8 @@ __all__ = [
     "Pretrained",
     "Resample",
     "SequenceAutoregressive",
+    "SequenceBlend",
+    "SequenceToSequence",
     "Smote",
     "Trees",
     "Vae",

@@ -248,3 +248,21 @@ class DirectFamily(Family, Protocol):
     def fit(self, records: Records, seed: int, run: Run) -> Distribution:
         """Learn within `run.clock`, reporting through `run.progress`, keeping finished parts in `run`."""
         ...
+
+
+@runtime_checkable
+class GoesOn(Protocol):
+    """A family with a fit of its own that can go on from a fitted model."""
+
+    def go_on(self, records: Any, seed: int, run: Run, start: Any) -> Distribution:
+        """As `DirectFamily.fit`, from `start`."""
+        ...
+
+
+@runtime_checkable
+class LearnsAgain(Protocol):
+    """A family that chooses something by the records, and learns at once: more of the same can be learned quickly."""
+
+    def again(self, fitted: Any) -> Family:
+        """The same family with all that was chosen for a fitted model."""
+        ...

@@ -30,12 +30,14 @@ class Option:
     @property
     def plain(self) -> Any:
         """The default as a JSON value; a family is its name."""
-        return cast(Any, self.default).name if is_dataclass(self.default) else self.default
+        if isinstance(self.default, tuple):
+            return tuple(_named(part) for part in self.default)
+        return _named(self.default)
 
     @property
     def text(self) -> str:
         """The default as it would be written."""
-        return ",".join(map(str, self.default)) if isinstance(self.default, tuple) else str(self.plain)
+        return ",".join(map(str, self.plain)) if isinstance(self.plain, tuple) else str(self.plain)
 
     @property
     def settable(self) -> bool:
@@ -119,25 +121,33 @@ def to_plain(family: Family) -> dict[str, Any]:
         >>> to_plain(Independent(bins=8))
         {'bins': 8}
     """
-    found = {}
-    for f in fields(family):  # type: ignore[arg-type]
-        value: Any = getattr(family, f.name)
-        found[f.name] = (
-            {"family": cast(Any, value).name, "options": to_plain(cast(Any, value))} if is_dataclass(value) else value
-        )
-    return found
+    return {f.name: _plain(getattr(family, f.name)) for f in fields(family)}  # type: ignore[arg-type]
 
 
 def from_plain(family: type[Family], values: Mapping[str, Any]) -> Family:
     """Inverse of `to_plain`."""
     from ensample.families import TABLE
 
-    plain = {}
-    for name, value in values.items():
+    def restored(value: Any) -> Any:
         if isinstance(value, Mapping):
-            value = from_plain(TABLE[value["family"]], value["options"])
-        plain[name] = tuple(value) if isinstance(value, list) else value
-    return family(**plain)
+            return from_plain(TABLE[value["family"]], value["options"])
+        return tuple(map(restored, value)) if isinstance(value, list | tuple) else value
+
+    return family(**{name: restored(value) for name, value in values.items()})
+
+
+def _plain(value: Any) -> Any:
+    """The value of an option as a JSON value."""
+    if is_dataclass(value):
+        return {"family": cast(Any, value).name, "options": to_plain(cast(Any, value))}
+    if isinstance(value, tuple) and any(map(is_dataclass, value)):
+        return [_plain(part) for part in value]
+    return value
+
+
+def _named(value: Any) -> Any:
+    """A family as its name, anything else as it is."""
+    return cast(Any, value).name if is_dataclass(value) else value
 
 
 def describe(family: type[Family]) -> str:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from ensample.errors import CapabilityError
-from ensample.families.base import DirectFamily, Family, Fitted, GradientFamily, SummaryFamily
+from ensample.families.base import DirectFamily, Family, Fitted, GoesOn, GradientFamily, SummaryFamily
 from ensample.kinds.records import Records
 from ensample.run import Run
 
@@ -40,6 +40,9 @@ def learn(family: Family, records: Records, seed: int, run: Run, start: Fitted |
 
         return fit_by_summaries(family, records, seed, run, start=start)
     if isinstance(family, DirectFamily):
+        own = replace(run, learner=learn)
+        if start is not None and isinstance(family, GoesOn):
+            return family.go_on(records, seed, own, start)
         if start is not None:
             raise CapabilityError(
                 "Only some families can go on from a fitted model.",
@@ -47,5 +50,5 @@ def learn(family: Family, records: Records, seed: int, run: Run, start: Fitted |
                 f"{family.name} learns in one go",
                 "leave start out, or use a family that learns in steps (autoregressive, flow, mixture, ...)",
             )
-        return family.fit(records, seed, replace(run, learner=learn))
+        return family.fit(records, seed, own)
     raise TypeError(f"{type(family).__name__} has neither `fit`, nor `summarize`, nor `players`")

@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ensample.families.sequences.ngram.steps import clues_of
+
 if TYPE_CHECKING:
     from ensample.families.sequences.ngram.model import NgramSequences
 
@@ -35,6 +37,10 @@ class NgramContinuation:
             chance[rows] *= level.gamma[own, None]
             chance[np.repeat(rows, counts), level.counts.symbols[place]] += level.alpha[place]
         return torch.from_numpy(np.log(chance).astype(np.float32))
+
+    def clues(self) -> Tensor:
+        """How far to trust the logits, see `Clued`."""
+        return torch.from_numpy(clues_of(self.model, self.before))
 
     def append(self, classes: Tensor) -> None:
         """Go on by one class in every row, int64 [rows]."""

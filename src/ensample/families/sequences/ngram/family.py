@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -90,6 +90,10 @@ class Ngram:
         tally = tallied(_in_time(stream, order, run), order, stream.classes, most)
         missing = float((records.lengths == MISSING_LENGTH).mean())
         return NgramSequences(records.event, smoothed(tally, self.least), missing)
+
+    def again(self, fitted: NgramSequences) -> Ngram:
+        """With the order that was chosen."""
+        return replace(self, order=fitted.order)
 
     def restore(
         self, event: Any, given: Mixed | None, arrays: dict[str, Tensor], facts: dict[str, Any]

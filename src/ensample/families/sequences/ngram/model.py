@@ -12,6 +12,7 @@ import torch
 from torch import Generator, Tensor
 
 from ensample.events import MISSING_LENGTH, Batch, Discrete, Ragged
+from ensample.families.abilities import Steps
 from ensample.families.base import Distribution, Guarantee
 from ensample.families.sequences.autoregressive.model import check_whole
 from ensample.families.sequences.ngram.holes import log_prob_of_known
@@ -85,6 +86,17 @@ class NgramSequences(Distribution):
         counts = batch.scored[used].numpy()
         scores = np.log(self.probabilities(windows.take(counts)))
         return torch.from_numpy(np.bincount(owners[counts], scores, len(batch)))
+
+    def steps_of(self, batch: Batch) -> Steps:
+        """See `ScoresSteps`; clues are which contexts were met, and how often.
+
+        Raises:
+            InputError: a step inside a record is unset.
+        """
+        from ensample.families.sequences.ngram.steps import steps_of
+
+        check_whole(batch)
+        return steps_of(self, batch)
 
     def probabilities(self, windows: Windows) -> np.ndarray:
         """P(symbol | symbols before it) of each window, float64 [windows]."""

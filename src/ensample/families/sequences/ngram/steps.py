@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-
 from ensample.events import Batch
 from ensample.families.abilities import Steps
-from ensample.families.sequences.ngram.windows import Windows, windows_of
+from ensample.families.sequences.ngram.windows import windows_of
 
 if TYPE_CHECKING:
     from ensample.families.sequences.ngram.model import NgramSequences
@@ -59,5 +58,3 @@ def clues_of(model: NgramSequences, before: np.ndarray) -> np.ndarray:
         out[met, model.order : model.order + 3] = level.clues[numbers[met]]
     out[np.arange(len(before)), deepest] = 1.0
     return out
-
-
