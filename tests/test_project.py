@@ -43,7 +43,7 @@ LAYERS = (
             "modelfile",
             "runfolder",
         ),
-        *("fitting", "judging", "capabilities", "hub", "chatting"),
+        *("fitting", "judging", "capabilities", "hub", "chatting", "forecasting", "forecasts"),
     ),
     ("worlds",),
     ("cli", "__main__"),

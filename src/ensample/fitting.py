@@ -20,6 +20,7 @@ from ensample.kinds import guess, schema_from_plain
 from ensample.kinds.codecs import Codec, codec_of
 from ensample.kinds.replies import parted
 from ensample.kinds.text import texts_in
+from ensample.kinds.series import Series
 from ensample.kinds.textcodec import TextCodec
 from ensample.model import Model
 from ensample.modelfile import load, save
@@ -226,7 +227,9 @@ def _chosen(
     schema: Schema, model: Sequence[str] | None, given: Sequence[str] | str | None
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     conditions = (given,) if isinstance(given, str) else tuple(given or ())
-    learned = tuple(n for n in schema.names if n not in conditions) if model is None else tuple(model)
+    others = tuple(name for name in schema.names if name not in conditions)
+    series = tuple(name for name in others if isinstance(schema[name].kind, Series))
+    learned = (series or others) if model is None else tuple(model)  # what stands beside a series tells whose it is
     for name in (*learned, *conditions):
         if name not in schema.names:
             raise InputError(

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ensample import chatting, editing, hub, latent, sampling, writing
+from ensample import chatting, editing, forecasting, hub, latent, sampling, writing
 from ensample.data.dataset import Dataset
 from ensample.data.dialogues import are_dialogues
 from ensample.data.nested import is_sequence
@@ -24,7 +24,7 @@ from ensample.infer.likelihood import cell_log_prob
 from ensample.infer.proposal import completing
 from ensample.kinds.codecs import Codec, rows_at_once
 from ensample.kinds.dialoguecodec import DialogueCodec
-from ensample.kinds.sequencecodec import completed
+from ensample.kinds.sequencecodec import SequenceCodec, completed
 from ensample.kinds.text import Text
 from ensample.kinds.textcodec import TextCodec
 from ensample.sampling import counted, generator_of
@@ -68,6 +68,8 @@ class Model:
             others = {"chat"} if hub.is_pretrained(self.codec) else {"chat", "export"}
         if isinstance(self.codec, DialogueCodec):  # what is said to a model of replies alone has no distribution
             others = {"generate", "stream", "export", *(("sample",) if self.codec.event.partly else ())}
+        if not (isinstance(self.codec, SequenceCodec) and self.codec.event.ordered):
+            others = {*others, "forecast"}
         return {name: guarantee for name, guarantee in found.items() if name not in others}
 
     sample = verb(sampling.sample)
@@ -189,6 +191,7 @@ class Model:
     generate, stream = verb(writing.generate), verb(writing.stream)
     chat = verb(chatting.chat)
     export = verb(hub.export)
+    forecast = verb(forecasting.forecast)
 
     def save(self, path: str | Path) -> None:
         """Write the model file: a zip (`.ens`), or a folder where the path has no suffix. See `ensample.load`.
@@ -202,6 +205,11 @@ class Model:
         save(self, path)
 
     def _dataset(self, data: Any) -> Dataset:
+        """Records of the model; a table of series is cut into them."""
+        table = self._table(data)
+        return self.codec.records_of(table) if isinstance(self.codec, SequenceCodec) else table
+
+    def _table(self, data: Any) -> Dataset:
         if isinstance(data, Dataset):
             return data
         if isinstance(self.codec, DialogueCodec) and are_dialogues(data):

@@ -27,6 +27,7 @@ Alone = Lengthens | Continues | ArrayDistribution | RaggedDistribution
 
 OTHERS = {
     "chat": "fit a field of dialogues to use chat",
+    "forecast": "fit a field of series to use forecast (Dataset.series)",
     "sample": "use chat: what is said to it is given; fit whole dialogues to use sample",
 }
 """What to do about a verb that the family has and the records do not."""
@@ -83,6 +84,8 @@ def capabilities(distribution: type[Fitted], guarantees: Mapping[str, Guarantee]
         out["impute"] = guarantees.get("draw", "exact")
     elif issubclass(distribution, Scores) and (not issubclass(distribution, Alone) or _as_rows(distribution)):
         out["impute"] = guarantees.get("draw", "estimate")  # that of the rows it is; else by `infer.proposal`
+    if issubclass(distribution, Alone) and not issubclass(distribution, ArrayDistribution) and "impute" in out:
+        out["forecast"] = out["impute"]  # a model has it only where its records are series
     if issubclass(distribution, ArrayDistribution) and "impute" in out:  # pictures have holes where one says so
         out["edit"] = out.pop("impute")
     if issubclass(distribution, Translates):

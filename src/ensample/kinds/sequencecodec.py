@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ensample.data.nested import is_sequence, lengths_of, lists_of, steps_of
+from ensample.data.series import Plan, again
 from ensample.errors import InputError
 from ensample.events import UNKNOWN_LENGTH, Batch, Limit, Ragged
 from ensample.kinds.alone import AloneCodec
@@ -38,6 +39,20 @@ class SequenceCodec(AloneCodec[Sequence]):
     def told(self) -> str | None:  # type: ignore[override]  # of this codec
         """That of series; lists tell of themselves."""
         return self.kind.name if isinstance(self.kind, Series) else None
+
+    @property
+    def plan(self) -> Plan | None:
+        """How records are cut from a table, None if that is not known."""
+        return self.kind.planned if isinstance(self.kind, Series) else None
+
+    def records_of(self, dataset: Dataset) -> Dataset:
+        """A table of the form that was learned from, cut into records; records stay as they are."""
+        from ensample.data.dataset import Dataset as Records
+
+        plan = self.plan
+        if plan is None or self.field in dataset.names or not plan.needs <= set(dataset.names):
+            return dataset
+        return Records.from_arrow(again(dataset, plan), None, dataset.source)
 
     def encode(self, dataset: Dataset, holes: bool = False) -> Sequences:
         """All records as cells of their steps; see `TableCodec.encode`.

@@ -25,7 +25,7 @@ class Series(Sequence):
         >>> import pyarrow as pa
         >>> from ensample.kinds.profile import Profile
         >>> Series.fit(Profile.of(pa.array([[1.5, 2.0], [2.5, 1.0]]))).describe()
-        '2 steps of value (number, 1 to 2.5, in steps of 0.5)'
+        '2 steps of value (number, 1 to 2.5, in steps of 0.1)'
     """
 
     plan: str = ""

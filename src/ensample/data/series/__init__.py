@@ -46,12 +46,12 @@ def again(data: Dataset, plan: Plan) -> pa.Table:
     Raises:
         InputError: the table lacks a column, or is too short.
     """
-    return _records(laid(data, plan.columns, plan.variables), plan, data.source)[0]
+    return _records(laid(data, plan.columns, plan.variables, plan.axis), plan, data.source)[0]
 
 
 def histories(data: Dataset, plan: Plan, last: int | None) -> pa.Table:
     """What is known of each unit as one record, of which only the last so many steps count (all if None)."""
-    table = laid(data, plan.columns, plan.variables)
+    table = laid(data, plan.columns, plan.variables, plan.axis)
     steps = cutting.slots(table, plan.grid, last)
     cut = cutting.whole(steps)
     ends = np.flatnonzero(np.diff(steps.origins, append=-1))  # the last piece of each unit

@@ -76,13 +76,14 @@ class Laid:
         return np.diff(np.append(self.firsts, len(self.ticks)))
 
 
-def laid(data: Dataset, columns: Columns, variables: Sequence[str] | None = None) -> Laid:
+def laid(data: Dataset, columns: Columns, variables: Sequence[str] | None = None, axis: Axis | None = None) -> Laid:
     """The rows of a data set in order.
 
     Arguments:
         data: the table.
         columns: what its columns are.
         variables: those of a step, in order; None takes all other columns.
+        axis: what times shall be; None for what they are.
 
     Raises:
         InputError: a column is unknown, a time or unit is missing or comes twice, or a variable is no plain value.
@@ -92,7 +93,7 @@ def laid(data: Dataset, columns: Columns, variables: Sequence[str] | None = None
     if not len(table):
         raise InputError("A series must have a step.", data.source or "table", "no rows", "add rows")
     codes = codes_of(table, list(columns.by))
-    axis, ticks = _ticks(table, columns)
+    axis, ticks = _ticks(table, columns, axis)
     if columns.variable is not None and columns.value is not None:
         return _of_long(table, columns, variables, codes, ticks, axis)
     inside = [name for name in table.column_names if name not in columns.beside]
@@ -119,12 +120,16 @@ def _check(data: Dataset, columns: Columns) -> None:
             )
 
 
-def _ticks(table: pa.Table, columns: Columns) -> tuple[Axis, np.ndarray]:
+def _ticks(table: pa.Table, columns: Columns, axis: Axis | None) -> tuple[Axis, np.ndarray]:
     """Times as numbers; rows of a unit are counted where there are none."""
     if columns.time is not None:
         times = moments(table.column(columns.time), columns.time)
-        axis = Axis(times.type)
-        return axis, axis.ticks(times)
+        axis = axis or Axis(times.type)
+        try:
+            return axis, axis.ticks(times)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            rule, fix = "Times must be of the sort that was learned from.", f"turn them into {axis.dtype}"
+            raise InputError(rule, f"column {columns.time!r}", str(times.type), fix) from error
     codes = codes_of(table, list(columns.by))
     order = np.argsort(codes, kind="stable")
     counts = np.bincount(codes)

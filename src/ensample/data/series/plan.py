@@ -59,6 +59,12 @@ class Plan:
         """Whether records share steps."""
         return self.window is not None and self.stride < self.window
 
+    @property
+    def needs(self) -> set[str]:
+        """Columns of a table that can be cut like this."""
+        c = self.columns
+        return {*c.beside, *(self.variables if c.variable is None else ())}
+
     def describe(self) -> str:
         """Steps and windows in words."""
         if self.columns.time is None:
@@ -124,14 +130,12 @@ class Plan:
     @classmethod
     def of_text(cls, text: str) -> Plan:
         """Inverse of `to_text`. Raises FormatError for a text that is no plan."""
-        from ensample.kinds.arrow import type_from_text
-
         try:
             facts: Mapping[str, Any] = json.loads(text)
             time, by, variable, value, keep, duplicates = facts["columns"]
             columns = Columns(time, tuple(by), variable, value, tuple(keep), duplicates)
             grid = None if facts["grid"] is None else grids.from_plain(facts["grid"])
-            axis = Axis(type_from_text(facts["dtype"]))
+            axis = Axis.of_text(facts["dtype"])
             sizes = facts["unit"], facts["window"], facts["stride"]
             return cls(columns, tuple(facts["variables"]), axis, grid, *sizes, tuple(facts["fields"]), facts["name"])
         except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:

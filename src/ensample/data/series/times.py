@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -10,7 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ensample.errors import InputError
+from ensample.data import dates
+from ensample.errors import FormatError, InputError
 
 if TYPE_CHECKING:
     from ensample.data.dataset import Dataset
@@ -20,6 +22,9 @@ PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 
 DAY = 86_400
 """Seconds of a day."""
+
+DATED = tuple(form for form in dates.FORMATS if "%Y" in form)
+"""Forms of dates that are tried; times of day alone are times since a start."""
 
 _CLOCK = r"^\d+:[0-5]\d(:[0-5]\d)?$"
 
@@ -38,6 +43,27 @@ class Axis:
     """
 
     dtype: pa.DataType
+
+    @classmethod
+    def of_text(cls, text: str) -> Axis:
+        """Inverse of `str(axis.dtype)`. Raises FormatError for a type that times do not have.
+
+        Example:
+            >>> Axis.of_text("timestamp[us, tz=UTC]").dtype
+            TimestampType(timestamp[us, tz=UTC])
+        """
+        match = re.fullmatch(r"(\w+)\[(\w+)(?:, tz=(.+))?\]", text)
+        try:
+            if match and match[1] == "timestamp":
+                return cls(pa.timestamp(match[2], tz=match[3]))
+            sorts = {"duration": pa.duration, "time32": pa.time32, "time64": pa.time64}
+            plain = {"date32[day]": pa.date32(), "date64[ms]": pa.date64(), "int64": pa.int64()}
+            plain |= {"halffloat": pa.float16(), "float": pa.float32(), "double": pa.float64()}
+            return cls(plain[text] if text in plain or match is None else sorts[match[1]](match[2]))
+        except (KeyError, ValueError) as error:
+            raise FormatError(
+                "A stored series must be whole.", "the type of its times", text, "write it anew"
+            ) from error
 
     @property
     def per_second(self) -> float | None:
@@ -113,14 +139,13 @@ def moments(column: pa.ChunkedArray, name: str) -> pa.Array:
 
 
 def _of_texts(texts: pa.Array, name: str) -> pa.Array:
-    from ensample.kinds import timeformat
-
     if len(texts) and pc.all(pc.match_substring_regex(texts, _CLOCK)).as_py():
         parts = [np.asarray(part).astype(np.int64) for part in _clock_parts(texts)]
         return pa.array(parts[0] * 3_600 + parts[1] * 60 + parts[2]).cast(pa.duration("s"))
-    trace = timeformat.TextTrace()
-    if len(texts) and trace.add(texts, name) and trace.formats:
-        return timeformat.read(texts, trace.formats[0])
+    few = texts.slice(0, 50)
+    for form in DATED if len(texts) else ():
+        if dates.read(few, form).null_count == 0 and (times := dates.read(texts, form)).null_count == 0:
+            return times
     raise _no_times(name, repr(texts[0].as_py()) if len(texts) else "no rows")
 
 

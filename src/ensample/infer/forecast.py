@@ -1,0 +1,79 @@
+"""Series that go on: what is not there yet is a hole behind what is known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import torch
+from torch import Generator, Tensor
+
+from ensample.events import Batch, Limit, Ragged
+from ensample.families.base import Distribution
+from ensample.infer.impute import fill
+
+Given = Callable[[Tensor], Batch | None]
+"""What is given of records that begin at these steps of their histories, int64 [rows]."""
+
+
+def continued(
+    distribution: Distribution,
+    history: Batch,
+    steps: int,
+    at_once: int,
+    limits: Sequence[Limit],
+    generator: Generator,
+    given: Given,
+) -> Batch:
+    """One path of each history: the `steps` steps behind its end, cells and mask [rows, steps, spans].
+
+    A family over series of any length draws them all given the whole history. One over windows of W steps draws
+    `at_once` of them given the W - `at_once` steps before, then goes on from there: exact where no more is drawn than
+    stands in one window with all of the history that matters.
+
+    Arguments:
+        distribution: one that `infer.impute.fill` can complete.
+        history: what is known, holes in it are integrated out; `lengths` are known.
+        steps: how many steps to draw.
+        at_once: how many of them together; less than W.
+        limits: of the spans of a step.
+        generator: of the draws.
+        given: the given fields.
+    """
+    event = distribution.event
+    assert isinstance(event, Ragged) and history.lengths is not None
+    known = history.lengths.clamp(min=0)
+    room = history.padded(history.cells.shape[1] + steps)
+    if not event.fixed:
+        whole = replace(room, lengths=known + steps, cond=given(torch.zeros_like(known)))
+        return _behind(fill(distribution, whole, limits, generator), known, steps)
+    cells, mask, begun = room.cells.clone(), room.mask.clone(), known
+    done = 0
+    while done < steps:
+        count = min(at_once, steps - done)
+        first = (known - (event.max_length - count)).clamp(min=0)
+        window = _window(cells, mask, first, known, event.max_length)
+        filled = fill(distribution, replace(window, cond=given(first)), limits, generator)
+        new = _behind(filled, known - first, count)
+        place = known[:, None] + torch.arange(count)
+        rows = torch.arange(len(cells))[:, None]
+        cells[rows, place], mask[rows, place] = new.cells, new.mask
+        known, done = known + count, done + count
+    return _behind(Batch(cells, mask), begun, steps)
+
+
+def _window(cells: Tensor, mask: Tensor, first: Tensor, known: Tensor, length: int) -> Batch:
+    """Steps from `first` on of each row [rows, length, spans]; those from `known` on are open."""
+    place = first[:, None] + torch.arange(length)
+    there = place < known[:, None]
+    rows, place = torch.arange(len(cells))[:, None], place.clamp(max=cells.shape[1] - 1)
+    open_ = mask[rows, place] & there[:, :, None]
+    lengths = torch.full((len(cells),), length)
+    return Batch(torch.where(open_, cells[rows, place], 0), open_, lengths=lengths)
+
+
+def _behind(batch: Batch, known: Tensor, steps: int) -> Batch:
+    """The `steps` steps behind the first `known` ones of each row."""
+    place = known[:, None] + torch.arange(steps)
+    rows = torch.arange(len(batch))[:, None]
+    return Batch(batch.cells[rows, place], batch.mask[rows, place])
