@@ -112,7 +112,7 @@ def test_every_family_has_joined_the_laws() -> None:
     from ensample.families import TABLE
     from tests.laws import cases, pictures, ragged
 
-    joined = {case.name for case in (*cases.gather(), *ragged.CASES, *pictures.gather())}
+    joined = {case.name for case in (*cases.gather(), *ragged.gather(), *pictures.gather())}
     for name in set(TABLE) - joined:
         assert TABLE[name]().refuses(cases.toy_event(), None) is not None
         assert (ROOT / "tests" / "families" / f"test_{name}.py").exists()

@@ -33,15 +33,17 @@ _NUMBER, _CLASS = Continuous(Lattice(0, 9)), Discrete(3)
 _NUMBERS = Mixed((Span("x", _NUMBER), Span("y", _NUMBER)))
 _CLASSES = Mixed((Span("c", _CLASS), Span("d", _CLASS)))
 _HOLES = Mixed((Span("c", _CLASS), Span("s", Discrete(2)), Span("x", _NUMBER, exists=(1, (0,)))))
+_TEXTS = Ragged(Mixed((Span("token", _CLASS),)), 9)
 _PICTURES = Continuous(Lattice(0, 255, 127.5, 127.5), (3, 16, 16))
 
-EVENTS: dict[str, tuple[Mixed | Ragged | Array, Mixed | None]] = {
+EVENTS: dict[str, tuple[Mixed | Ragged | Array, Mixed | Ragged | None]] = {
     "numbers": (_NUMBERS, None),
     "classes": (_CLASSES, None),
     "mixed, with missing values": (_HOLES, None),
     "given other fields": (_HOLES, _CLASSES),
     "sequences": (Ragged(_HOLES, 9), None),
-    "texts": (Ragged(Mixed((Span("token", _CLASS),)), 9), None),
+    "texts": (_TEXTS, None),
+    "texts, given a text": (_TEXTS, _TEXTS),
     "pictures": (_PICTURES, None),
     "pictures with a label": (_PICTURES, Mixed((Span("c", _CLASS),))),
 }

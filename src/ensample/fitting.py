@@ -18,9 +18,10 @@ from ensample.families.base import Family, LearnsArrays, LearnsSequences, refusa
 from ensample.families.options import build, from_plain
 from ensample.kinds import guess, schema_from_plain
 from ensample.kinds.codecs import Codec, codec_of
+from ensample.kinds.guessing import Wishes, single
 from ensample.kinds.replies import parted
-from ensample.kinds.text import texts_in
 from ensample.kinds.series import Series
+from ensample.kinds.text import texts_in
 from ensample.kinds.textcodec import TextCodec
 from ensample.model import Model
 from ensample.modelfile import load, save
@@ -38,6 +39,9 @@ DEFAULT_TEXTS = "sequence-autoregressive"
 DEFAULT_SEQUENCES = "markov"
 """What it means on records that are sequences of anything else."""
 
+DEFAULT_GIVEN = "sequence-to-sequence"
+"""What it means on sequences that are given another."""
+
 DEFAULT_PICTURES = "image-field"
 """What it means on pictures."""
 
@@ -45,14 +49,15 @@ PICTURES, SEQUENCES = ("image-",), ("sequence-", "series-")
 """How the names of families begin that are made for pictures, for sequences."""
 
 
-def read(source: Any, kinds: Mapping[str, str] | None = None, **options: Any) -> Dataset:
+def read(source: Any, kinds: Wishes | None = None, **options: Any) -> Dataset:
     """Read records and recognise what each field is.
 
     Arguments:
         source: a path (CSV, TSV, JSON lines, Parquet, Arrow, Feather, NPZ, text, also compressed; a folder of pictures
             or texts), an SQL address, a pandas or polars frame, an array, a dict of columns, an Arrow table, a list of
             texts, or `sample:adult`.
-        kinds: overrules by field name: `{"zip": "category"}`, `{"body": "text:bpe:4096"}`.
+        kinds: overrules by field name: `{"zip": "category"}`, `{"body": "text:bpe:4096"}`; of several fields at once
+            where texts are to share one tokenizer: `{("de", "en"): "text:bpe:8000"}`.
         options: of the reader, see `ensample.data.readers.read`.
 
     Returns:
@@ -65,9 +70,9 @@ def read(source: Any, kinds: Mapping[str, str] | None = None, **options: Any) ->
         >>> read({"age": [31, 45, 27, 31], "sex": ["F", "M", "M", "F"]}).names
         ['age', 'sex']
     """
-    texts = [name for name, kind in (kinds or {}).items() if str(kind).partition(":")[0] == TEXT]
+    texts = [name for name, kind in single(kinds or {}).items() if str(kind).partition(":")[0] == TEXT]
     data = read_records(source, texts=(*texts, *options.pop("texts", ())), **options)
-    return data.with_schema(guess(data, dict(kinds) if kinds else None))
+    return data.with_schema(guess(data, kinds))
 
 
 def fit(
@@ -114,7 +119,7 @@ def fit(
         schema, given = _continued(schema, before), before.codec.given if given is None else given
     schema, model, given = parted(schema, model, given)
     codec = codec_of(schema, *_chosen(schema, model, given))
-    named = family or default_for(codec.event)
+    named = family or default_for(codec.event, codec.given_event)
     chosen = before.family if before is not None and family is None else as_family(named, codec.event)
     _check(data, codec, chosen)
     budget = Budget.parse(budget)
@@ -213,8 +218,10 @@ def event_of(
     return codec_of(schema, *_chosen(schema, model, given)).event
 
 
-def default_for(event: Mixed | Ragged | Array) -> str:
+def default_for(event: Mixed | Ragged | Array, given: Mixed | Ragged | None = None) -> str:
     """The name of the family that is fitted to such records if none is named."""
+    if isinstance(given, Ragged):
+        return DEFAULT_GIVEN
     if isinstance(event, Mixed):
         return DEFAULT_FAMILY
     if not isinstance(event, Ragged):

@@ -17,14 +17,13 @@ from ensample.errors import InputError
 from ensample.events import MISSING_LENGTH, UNKNOWN_LENGTH, Batch, Discrete, Limit, concatenate, unknown
 from ensample.families import TABLE
 from ensample.families.abilities import Continues, Draws, Lengthens
-from ensample.families.base import LearnsSequences, SummaryFamily, refusal
+from ensample.families.base import GivenSequences, LearnsSequences, SummaryFamily, refusal
 from ensample.families.training import Training
 from ensample.infer.impute import centre, fill
 from ensample.kinds.records import ABSENT
 from ensample.kinds.sequences import Sequences
 from tests.laws.cases import toy_event
 from tests.laws.ragged import (
-    CASES,
     LETTERS,
     MIXED,
     RaggedCase,
@@ -33,10 +32,12 @@ from tests.laws.ragged import (
     every_sequence,
     every_step,
     fitted,
+    gather,
     generator,
 )
 
 FALSE_ALARM = 1e-4
+CASES = gather()
 
 
 def can(case: RaggedCase, ability: type) -> bool:
@@ -83,7 +84,8 @@ def drawn_against(distribution: object, made: Batch, possible: Batch) -> float:
 
 def test_families_that_learn_tables_refuse_sequences_and_the_other_way_round():
     for name, family in TABLE.items():
-        said = [refusal(family(), dataclasses.replace(LETTERS, fixed=fixed), None) for fixed in (False, True)]
+        given = LETTERS if isinstance(family(), GivenSequences) else None
+        said = [refusal(family(), dataclasses.replace(LETTERS, fixed=fixed), given) for fixed in (False, True)]
         assert (None in said) == isinstance(family(), LearnsSequences), name
         if None in said:
             assert re.search("sequences|series", str(refusal(family(), toy_event(), None)))
@@ -361,7 +363,7 @@ def test_law_11_batch_size_order_and_padding_do_not_change_log_prob(case):
 @each
 def test_law_12_restored_state_is_the_same_model(case):
     first, batch = fitted(case.id), case.truth.records(50).batch()
-    second = case.family().restore(first.event, None, first.arrays(), first.facts())
+    second = case.restored(first)
     assert flat(first.sample(100, generator(9))) == flat(second.sample(100, generator(9)))
     assert torch.equal(first.log_prob(batch), second.log_prob(batch))
 

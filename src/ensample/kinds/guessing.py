@@ -46,7 +46,11 @@ LABELS = ("label", "labels", "fine_label", "fine_labels", "coarse_label", "coars
 """Columns beside pictures that hold the number of a class if they hold numbers."""
 
 
-def guess(dataset: Dataset, kinds: Mapping[str, str] | None = None) -> Schema:
+Wishes = Mapping[str, str] | Mapping[tuple[str, ...], str] | Mapping[str | tuple[str, ...], str]
+"""Field, or several fields that share a tokenizer -> name of a kind."""
+
+
+def guess(dataset: Dataset, kinds: Wishes | None = None) -> Schema:
     """The schema of a data set, in one pass over its batches.
 
     Levels, bounds and resolution are exact over all rows; shapes (skew, spikes, hard bounds) are read off a random
@@ -55,12 +59,13 @@ def guess(dataset: Dataset, kinds: Mapping[str, str] | None = None) -> Schema:
     Arguments:
         dataset: the records; may be larger than memory.
         kinds: field -> name of a kind, where the guess would be wrong; kinds of several forms take one behind a colon:
-            "text:bytes", "text:bpe:4096".
+            "text:bytes", "text:bpe:4096". Several fields at once, `("de", "en")`, are texts that share one tokenizer.
 
     Raises:
         InputError: a field or a kind is unknown, or the column cannot be that kind.
     """
-    wished = dict(kinds or {})
+    groups = [(names, kind) for names, kind in (kinds or {}).items() if isinstance(names, tuple)]
+    wished = single(kinds or {})
     _check_wishes(wished, tuple(dataset.names))
     told = {f.name: Text.name for f in dataset.arrow_schema if is_free_text(f) and can_be(f.type)}
     told |= {f.name: Series.name for f in dataset.arrow_schema if marks.kind(f) == Series.name and is_sequence(f.type)}
@@ -69,10 +74,13 @@ def guess(dataset: Dataset, kinds: Mapping[str, str] | None = None) -> Schema:
     rows = None if texts else batch_rows(dataset.arrow_schema)
     lists = [name for name, kind in wished.items() if kind == Sequence.name]
     found = profiles(dataset.arrow_schema, dataset.batches(rows), texts=texts, lists=lists)
-    fitted = {name: fit_profile(told.get(name) or _label(name, found), profile) for name, profile in found.items()}
+    alone = {name: profile for name, profile in found.items() if not any(name in names for names, _ in groups)}
+    fitted = {name: fit_profile(told.get(name) or _label(name, found), profile) for name, profile in alone.items()}
+    for names, form in groups:
+        fitted |= zip(names, _together([found[name] for name in names], form), strict=True)
     if (prose := _prose(fitted)) is not None and prose not in told:
-        alone = pa.schema([dataset.arrow_schema.field(prose)])
-        fitted[prose] = Text.fit(profiles(alone, dataset.batches(None, [prose]), texts=[prose])[prose])
+        own = pa.schema([dataset.arrow_schema.field(prose)])
+        fitted[prose] = Text.fit(profiles(own, dataset.batches(None, [prose]), texts=[prose])[prose])
     missing = dataset.spellings
     listed = []
     for column in dataset.arrow_schema:
@@ -82,6 +90,26 @@ def guess(dataset: Dataset, kinds: Mapping[str, str] | None = None) -> Schema:
             kind = replace(kind, plan=marks.series(column) or "")
         listed.append(Field(column.name, str(column.type), kind, missing.get(column.name, ""), wording))
     return Schema(tuple(listed))
+
+
+def single(kinds: Wishes) -> dict[str, str]:
+    """The kind of each field alone.
+
+    Example:
+        >>> single({("de", "en"): "text:bpe", "stars": "category"})
+        {'de': 'text:bpe', 'en': 'text:bpe', 'stars': 'category'}
+    """
+    return {name: kind for names, kind in kinds.items() for name in (names if isinstance(names, tuple) else (names,))}
+
+
+def _together(profiles: list[Profile], kind: str) -> list[Text]:
+    """Texts that share a tokenizer."""
+    name, _, form = kind.partition(":")
+    if name != Text.name or not form:
+        place = f"kinds, fields {', '.join(profile.name for profile in profiles)}"
+        fix = 'say which: "text:bpe:4096"'
+        raise InputError("Fields of one kind together are texts that share a tokenizer.", place, repr(kind), fix)
+    return Text.fit_all(profiles, form)
 
 
 def _prose(fitted: Mapping[str, Kind]) -> str | None:

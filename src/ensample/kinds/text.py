@@ -17,7 +17,7 @@ from ensample.events import MISSING_LENGTH, Discrete, Mixed, Ragged, Span
 from ensample.kinds.arrow import is_missing, is_text, plain, type_from_text, typed, value_type
 from ensample.kinds.base import Ranges, Rule, cannot_be, impossible, never_seen, priced
 from ensample.kinds.profile import Profile
-from ensample.kinds.textprofile import TextProfile
+from ensample.kinds.textprofile import TextProfile, Together
 from ensample.kinds.tokens import READ, TOKENIZERS, Bytes, Characters, Tokenizer, blocks
 from ensample.kinds.tokens.base import damaged
 
@@ -88,19 +88,25 @@ class Text:
             InputError: there is no such tokenizer, or the column holds no text.
             CapabilityError: the tokenizer needs a package that is not installed.
         """
-        corpus = cls._checked(profile)
+        return cls.fit_all([profile], form)[0]
+
+    @classmethod
+    def fit_all(cls, profiles: list[Profile], form: str) -> list[Self]:
+        """Several fields with one tokenizer that is learned from all of them; as `fit_as`."""
+        found = [cls._checked(profile) for profile in profiles]
         name, _, size = form.partition(":")
         if name not in TOKENIZERS or (size and not (size.isdecimal() and int(size) >= 2)):
             raise InputError(
                 "A text is read by one of the tokenizers.",
-                f"kinds, field {profile.name!r}",
+                f"kinds, field {profiles[0].name!r}",
                 repr(f"text:{form}"),
                 f'choose from {", ".join(cls.forms)}, with a number of classes behind if you like: "text:bpe:4096"',
             )
-        made = TOKENIZERS[name].learn(corpus, int(size) if size else None)
-        return cls(
-            str(profile.dtype), name, made.state, _longest(made, corpus), profile.missing > 0, never_seen(profile)
-        )
+        made = TOKENIZERS[name].learn(found[0] if len(found) == 1 else Together(found), int(size) if size else None)
+        return [
+            cls(str(own.dtype), name, made.state, _longest(made, own), own.missing > 0, never_seen(own))
+            for own in found
+        ]
 
     @classmethod
     def _checked(cls, profile: Profile) -> TextProfile:

@@ -97,3 +97,20 @@ class TextProfile(Profile):
             # a slice holds the whole array that it was cut from: what is kept is copied
             self._kept = [pa.array(self._kept[j].to_pylist(), pa.string()) for j in chosen]
             self._ranks = [self._ranks[j] for j in chosen]
+
+
+class Together:
+    """Several columns as one corpus, which one vocabulary is learned from.
+
+    Attributes:
+        characters: as of `TextProfile`.
+    """
+
+    def __init__(self, profiles: list[TextProfile]) -> None:
+        self.characters: np.ndarray = np.sum([profile.characters for profile in profiles], 0)
+        self._profiles = profiles
+
+    def texts(self) -> Iterator[str]:
+        """The texts of each column in turn."""
+        for profile in self._profiles:
+            yield from profile.texts()
