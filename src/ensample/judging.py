@@ -25,6 +25,7 @@ from ensample.judge.report import report as judged_report
 from ensample.judge.texts.records import form_of, text_of, text_reference
 from ensample.kinds import guess
 from ensample.kinds.codecs import codec_of
+from ensample.kinds.replies import parted
 from ensample.kinds.sequence import Sequence as SequenceKind
 from ensample.model import Model
 from ensample.run import Progress
@@ -65,10 +66,10 @@ def compare(
     """
     learn, held_out = (data if isinstance(data, Dataset) else read(data) for data in (train, test))
     kinds = None if learn.schema is None else {field.name: form_of(field.kind) for field in learn.schema}
-    learn = learn.with_schema(guess(learn, kinds))  # of these records alone: nothing of the held-out ones is learned
+    schema, _, conditions = parted(guess(learn, kinds), None, given)  # of these records, and none of the held-out ones
+    _check_plain(schema)
+    learn = learn.with_schema(schema)
     assert learn.schema is not None
-    _check_plain(learn.schema)
-    conditions = (given,) if isinstance(given, str) else tuple(given or ())
     alone = picture_of(learn.schema, conditions) or text_of(learn.schema, conditions)
     model = None if alone is None else [alone]
 

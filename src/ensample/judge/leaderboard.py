@@ -17,6 +17,7 @@ from ensample.errors import EnsampleError, InputError
 from ensample.judge.evaluate import Judgement
 from ensample.judge.finding import Finding
 from ensample.judge.reference import Reference, Sizes
+from ensample.judge.texts.dialogues import ReplyReference
 from ensample.judge.verdict import verdict
 from ensample.storage import write_json
 
@@ -261,6 +262,8 @@ def _handed_out(reference: Any) -> pa.Table:
 def sampled_from(model: Any, reference: Any, seed: int) -> pa.Table:
     """What the subject asks of a model: so many records, or one for each held-out one, under its given fields."""
     count, held_out = reference.subject.made, reference.test_table
+    if isinstance(reference, ReplyReference):
+        return reference.replies(model, count, seed)
     if not reference.given:
         made: pa.Table = model.sample(count, seed=seed + 1).to_arrow()
         return made

@@ -66,8 +66,10 @@ def judge_texts(
     measures = [*_distances(fake, real, reference.seed), *_likeness(reference, fake, real)]
     measures = [_with_floor(m, floor.get(m.name)) for m in measures]
     if log_prob is not None:
-        texts = list(reference.side(reference.scored).texts)
-        measures = [*likelihood(log_prob, texts, reference.tokens_scored, sort, reference.seed), *measures]
+        measures = [
+            *likelihood(log_prob, reference.texts_scored, reference.tokens_scored, sort, reference.seed),
+            *measures,
+        ]
     check = None
     if reference.knows_train:
         known = reference.once(training_runs)

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ensample.judge.leaderboard import MOST_TEST, MOST_TRAIN, bounded
+from ensample.judge.texts.dialogues import DialogueReference, ReplyReference
 from ensample.judge.texts.reference import TextReference
 from ensample.kinds.base import Kind
+from ensample.kinds.dialogue import Dialogue
 from ensample.kinds.text import Text
 from ensample.kinds.tokens import TOKENIZERS
 from ensample.kinds.tokens.subwords import Subwords
@@ -18,8 +20,8 @@ if TYPE_CHECKING:
 
 
 def text_of(schema: Schema, given: Sequence[str]) -> str | None:
-    """The field of texts that is learned, None if there is none."""
-    return next((f.name for f in schema if f.kind.name == "text" and f.name not in given), None)
+    """The field of texts or dialogues that is learned, None if there is none."""
+    return next((f.name for f in schema if isinstance(f.kind, Text | Dialogue) and f.name not in given), None)
 
 
 def text_reference(
@@ -30,7 +32,11 @@ def text_reference(
     known = None if train is None else [name for name in names if name in train.names]
     learned = None if train is None or known is None else bounded(train.select(known), MOST_TRAIN, seed)
     held_out = bounded(test.select(names), MOST_TEST, seed)
-    return TextReference(learned, held_out, schema.select(names), text=text, given=given, seed=seed)
+    kind = schema[text].kind
+    sort: type[TextReference] = TextReference
+    if isinstance(kind, Dialogue):
+        sort = ReplyReference if kind.learned else DialogueReference
+    return sort(learned, held_out, schema.select(names), text=text, given=given, seed=seed)
 
 
 def form_of(kind: Kind) -> str:
@@ -42,6 +48,8 @@ def form_of(kind: Kind) -> str:
         >>> form_of(fit_kind("text:bytes", pa.array(["ab", "cd"]))), form_of(fit_kind(None, pa.array([1, 2, 2])))
         ('text:bytes', 'number')
     """
+    if isinstance(kind, Dialogue):
+        return form_of(kind.text).replace(Text.name, kind.name, 1)
     if not isinstance(kind, Text) or kind.tokenizer not in TOKENIZERS:  # that of a checkpoint is not learned
         return kind.name
     size = f":{kind.classes}" if issubclass(TOKENIZERS[kind.tokenizer], Subwords) else ""

@@ -152,6 +152,11 @@ class TextReference(Real):
         """The held-out records that a likelihood is asked of."""
         return self.held_out_records(self.sizes.scored)
 
+    @property
+    def texts_scored(self) -> list[str]:
+        """What the likelihood is told per character of, for each scored record."""
+        return list(self.side(self.scored).texts)
+
     @cached_property
     def tokens_scored(self) -> np.ndarray | None:
         """Tokens of the scored texts as the models read them, ends included, int64; None if the schema tells none."""

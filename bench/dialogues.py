@@ -1,0 +1,129 @@
+"""Task-oriented dialogues: what the replies of held-out dialogues cost after so many seconds of learning.
+
+    python bench/dialogues.py --seconds 360
+    python bench/dialogues.py --seconds 120 --kind dialogue:bpe:1024 --set context=192 width=160
+
+Of 12,174 dialogues between a user ("U") and a system ("S") a random 5 % is held out, whole dialogues. Told are the
+replies of "S", each given all that was said before it, in bits per character of the replies: what ends a reply is paid
+for and is no character. The floor is the `ngram` family on the same dialogues and replies, over characters and over
+the tokens of the network: the better one counts. Time is that of the processor, of one thread, tokenizer included. Then
+some replies to held-out dialogues, the most probable token each time. The last line is JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.compute as pc
+import torch
+
+import ensample as en
+from ensample.budget import Budget
+from ensample.data.dataset import Dataset
+from ensample.data.dialogues import turns_of
+from ensample.families import TABLE
+from ensample.families.options import build
+from ensample.kinds import guess
+from ensample.kinds.codecs import codec_of
+from ensample.kinds.replies import parted
+from ensample.model import Model
+from ensample.run import Progress, Run
+from ensample.train import learn
+from processor import ProcessorClock
+
+DATA = Path(os.environ.get("ENSAMPLE_DATA", Path(__file__).parents[2] / "shared" / "data"))
+FIELD, REPLY = "turns", "S"
+HELD_OUT, SEED = 0.05, 0
+FLOOR = "dialogue:characters"
+BEST = {"holdout": "0", "dropout": "0", "context": "256"}
+"""Options that differ from the defaults: with few passes over the dialogues there is nothing to stop early for."""
+
+
+def learned(train: Dataset, family: Any, kind: str, budget: str, whole: bool, seed: int) -> tuple[Model, float]:
+    """A model of the replies, or of whole dialogues, and the seconds that it took."""
+    shown = [0.0]
+
+    def report(progress: Progress) -> None:
+        if clock.seconds >= shown[0] * 1.3 + 5 and progress.loss is not None:
+            shown[0] = clock.seconds
+            print(
+                f"{clock.seconds:6.0f} s  {progress.loss:.3f} nats a token, {progress.rate or 0:.1f} rows a second",
+                flush=True,
+            )
+
+    clock = ProcessorClock(Budget.parse(budget))
+    schema, fields, _ = parted(guess(train, {FIELD: kind}), [FIELD] if whole else [f"{FIELD}.{REPLY}"], None)
+    codec = codec_of(schema, fields or ())
+    fitted = learn(family, codec.encode(train), seed, Run(clock, report=report))
+    return Model(codec, family, fitted, {}), clock.seconds
+
+
+def bits(model: Model, test: Dataset) -> float:
+    """Bits per character of the replies."""
+    schema, fields, _ = parted(model.schema, [f"{FIELD}.{REPLY}"], None)
+    scored = Model(codec_of(schema, fields or ()), model.family, model.distribution, {})  # of whole dialogues as well
+    turns = turns_of(test.column(FIELD), FIELD)
+    own = pc.equal(turns.roles, REPLY).to_numpy(zero_copy_only=False)
+    characters = int(pc.utf8_length(turns.texts).to_numpy()[own].sum())
+    return float(-scored.log_prob(test).sum()) / math.log(2) / characters
+
+
+def replies(model: Model, test: Dataset, count: int) -> list[dict[str, str]]:
+    """Replies to what was said in some held-out dialogues, beside the real ones."""
+    rng, out = np.random.default_rng(SEED), []
+    for dialogue in test.take(np.arange(count)).column(FIELD).to_pylist():
+        places = [j for j, turn in enumerate(dialogue) if turn["role"] == REPLY and j >= 1]
+        place = int(rng.choice(places))
+        made = model.chat(dialogue[:place], REPLY, greedy=True, tokens=80)
+        out.append({"said": dialogue[place - 1]["content"], "reply": str(made), "real": dialogue[place]["content"]})
+    return out
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=360.0, help="of the processor")
+    parser.add_argument("--kind", default="dialogue:bpe:2048", help="of the dialogues, for the network")
+    parser.add_argument("--whole", action="store_true", help="learn what the user says, too")
+    parser.add_argument("--no-floor", action="store_true", help="leave the n-grams out")
+    parser.add_argument("--replies", type=int, default=5, help="that are shown")
+    parser.add_argument("--set", nargs="*", default=[], help="options of the family, NAME=VALUE")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    data = en.read(DATA / "sgd_dialogues_train.jsonl.xz").select([FIELD])
+    train, test = data.split(test=HELD_OUT, seed=SEED)
+    floors = {}
+    for kind in () if options.no_floor else dict.fromkeys((FLOOR, options.kind)):
+        floor, seconds = learned(train, build(TABLE["ngram"], {}), kind, "20m", False, SEED)
+        floors[kind] = round(bits(floor, test), 4)
+        print(f"floor: n-grams of {kind}: {floors[kind]} bits a character after {seconds:.0f} s", flush=True)
+    settings = BEST | dict(text.split("=", 1) for text in options.set)
+    family = build(TABLE["sequence-autoregressive"], settings)
+    model, seconds = learned(train, family, options.kind, f"{options.seconds}s", options.whole, SEED)
+    found = round(bits(model, test), 4)
+    for one in replies(model, test, options.replies):
+        print("\n".join(f"{name:>6}: {text}" for name, text in one.items()) + "\n")
+    result = {
+        "bench": "dialogues",
+        "kind": options.kind,
+        "learns": "whole dialogues" if options.whole else "replies",
+        "options": settings,
+        "seconds": round(seconds, 1),
+        "weights": sum(p.numel() for p in model.distribution.parameters()),  # type: ignore[attr-defined]
+        "held_out_dialogues": len(test),
+        "bits_per_character": found,
+        "floor": floors,
+        "share_of_floor": round(found / min(floors.values()), 3) if floors else None,
+        "aim": 0.5,
+        "threads": 1,
+    }
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()
