@@ -17,13 +17,11 @@ import torch
 
 from ensample.budget import Budget
 from ensample.events import Discrete, Mixed, Ragged, Span
-from ensample.families import TABLE
-from ensample.families.options import build
 from ensample.kinds.sequences import Sequences
 from ensample.run import Progress, Run
 from ensample.train import learn
 from processor import ProcessorClock
-from shakespeare import DATA
+from shakespeare import DATA, family_of
 
 HELD_OUT = 1_000
 BEST = {"dropout": "0.2"}
@@ -55,14 +53,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=120.0, help="of the processor")
     parser.add_argument("--steps", type=int, help="instead of seconds")
-    parser.add_argument("--family", default="sequence-autoregressive", help="or ngram")
-    parser.add_argument("--set", nargs="*", default=[], help="options of the family, NAME=VALUE")
+    parser.add_argument("--family", default="sequence-autoregressive", help="or ngram, sequence-blend")
+    parser.add_argument("--set", nargs="*", default=[], help="options of the network, NAME=VALUE")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    settings = (BEST if options.family == "sequence-autoregressive" else {}) | dict(
-        text.split("=", 1) for text in options.set
-    )
+    settings = BEST | dict(text.split("=", 1) for text in options.set)
     train, test = names(options.seed)
     clock = ProcessorClock(Budget.parse(f"{options.steps} steps" if options.steps else f"{options.seconds}s"))
     curve: list[tuple[float, float]] = []
@@ -72,7 +68,7 @@ def main() -> None:
             curve.append((round(clock.seconds, 1), round(progress.loss, 3)))
             print(f"{clock.seconds:6.0f} s  held out {progress.loss:.3f}", flush=True)
 
-    model = learn(build(TABLE[options.family], settings), train, options.seed, Run(clock, report=report))
+    model = learn(family_of(options.family, settings), train, options.seed, Run(clock, report=report))
     seconds = clock.seconds
     drawn = model.sample(12, torch.Generator().manual_seed(0))
     letters = "abcdefghijklmnopqrstuvwxyz"

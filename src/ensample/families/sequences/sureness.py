@@ -13,8 +13,8 @@ def sureness(log_p: Tensor) -> Tensor:
     """Entropy, and log-probability of the most probable class, of log-probabilities [.., classes]: [.., 2].
 
     Example:
-        >>> sureness(torch.tensor([[0.5, 0.5], [1.0, 0.0]]).log()).round(decimals=3).tolist()
-        [[0.693, -0.693], [-0.0, 0.0]]
+        >>> [[round(x, 3) for x in row] for row in sureness(torch.tensor([[0.5, 0.5], [0.9, 0.1]]).log()).tolist()]
+        [[0.693, -0.693], [0.325, -0.105]]
     """
     entropy = torch.special.entr(log_p.exp()).sum(-1)
     return torch.stack([entropy, log_p.amax(-1)], -1)

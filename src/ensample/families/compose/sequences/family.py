@@ -14,7 +14,7 @@ from ensample.events import MISSING_LENGTH, Mixed, Ragged
 from ensample.families.abilities import Continues, ScoresSteps
 from ensample.families.base import DirectFamily, Distribution, Family, LearnsAgain, at_least, refusal
 from ensample.families.compose.sequences.gate import Gate, learned
-from ensample.families.compose.sequences.held import Held, apart
+from ensample.families.compose.sequences.held import LEAST, Held, apart
 from ensample.families.compose.sequences.model import BlendedSequences, told
 from ensample.families.independent import part
 from ensample.families.sequences.autoregressive import SequenceAutoregressive
@@ -24,11 +24,17 @@ from ensample.kinds.records import Records
 from ensample.kinds.sequences import Sequences
 from ensample.run import Progress, Run
 
-STEP = 1e-4
+TOLD = 300
+"""Held-out steps for each second of the budget, at most."""
+
+STEP = 1.5e-4
 """Seconds that telling and weighing a held-out step takes, about."""
 
+AGAIN = 0.3
+"""Share of the time for quick parts that learning them again takes, what they choose being known."""
+
 RESERVE = 0.3
-"""Most of the time that is kept for that."""
+"""Most of the time that is kept for both."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +99,8 @@ class SequenceBlend:
     def go_on(self, records: Records, seed: int, run: Run, start: BlendedSequences | None) -> BlendedSequences:
         """The same from a fitted blend: parts that learn step by step go on, the others begin anew."""
         assert isinstance(records, Sequences)
-        rest, held = apart(records, self.held, seed)
+        in_time = max(LEAST, int(min(TOLD * run.clock.budget.seconds, self.held)))
+        rest, held = apart(records, min(self.held, in_time), seed)
         parts: list[Distribution] = []
         for k, family in enumerate(self.of):
             own = run.part(f"part{k}", self._share(k, held, run))
@@ -116,7 +123,7 @@ class SequenceBlend:
             return 1 / waiting
         left = max(run.clock.budget.seconds - run.clock.seconds, 1e-3)
         quick = run.clock.seconds if number else 0.0
-        return 1.0 - min(RESERVE, (STEP * held.steps + 0.3 * quick) / left)
+        return 1.0 - min(RESERVE, (STEP * held.steps + AGAIN * quick) / left)
 
     def restore(
         self, event: Any, given: Mixed | None, arrays: dict[str, Tensor], facts: dict[str, Any]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 
-import numpy as np
 import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
@@ -16,13 +15,13 @@ FEWEST = 400
 SIZES = (0, 16)
 """Hidden units that are tried: none is a linear gate."""
 
-TURNS, RATE, DECAY = 150, 0.03, 1e-3
+TURNS, RATE, DECAY = 120, 0.03, 1e-3
 """Steps of learning a gate, its largest learning rate, and the pull of its weights to 0 (AdamW)."""
 
 FAR = 4.0
 """Clues count as at most so many deviations from their mean."""
 
-ROUNDS, PRIOR = 100, 2.0
+ROUNDS, PRIOR = 50, 2.0
 """Rounds of EM for weights that are the same at all steps, and how often each part counts as chosen beforehand."""
 
 
@@ -38,7 +37,7 @@ class Gate:
     Example:
         >>> nothing = torch.zeros(0, dtype=torch.float64)
         >>> gate = Gate(nothing, nothing, (), torch.tensor([0.75, 0.25], dtype=torch.float64).log())
-        >>> gate.log_weights(torch.zeros(1, 0)).exp().tolist()
+        >>> gate.log_weights(torch.zeros(1, 0)).exp().round(decimals=6).tolist()
         [[0.75, 0.25]]
     """
 
@@ -80,12 +79,13 @@ def constant(log_p: Tensor) -> Gate:
         >>> constant(steps).bias.exp().round(decimals=1).tolist()
         [0.9, 0.1]
     """
-    log_w = torch.full((log_p.shape[1],), -np.log(log_p.shape[1]), dtype=torch.float64)
+    p = log_p.double().softmax(1).T.contiguous()  # up to a factor of each step
+    weight = torch.full((len(p),), 1 / len(p), dtype=torch.float64)
     for _ in range(ROUNDS):
-        chosen = (log_p.double() + log_w).softmax(1).sum(0) + PRIOR
-        log_w = (chosen / chosen.sum()).log()
+        chosen = weight * (p @ (weight @ p).reciprocal()) + PRIOR
+        weight = chosen / chosen.sum()
     nothing = torch.zeros(0, dtype=torch.float64)
-    return Gate(nothing, nothing, (), log_w)
+    return Gate(nothing, nothing, (), weight.log())
 
 
 def learned(log_p: Tensor, clues: Tensor, fold: Tensor, seed: int) -> Gate:
@@ -94,17 +94,19 @@ def learned(log_p: Tensor, clues: Tensor, fold: Tensor, seed: int) -> Gate:
     Arguments:
         log_p: of each step by each part, float64 [steps, parts].
         clues: of each step, [steps, clues].
-        fold: bool [steps]: each half is told by a gate learned on the other, to choose among gates.
+        fold: bool [steps]: gates learned on these are compared on the others.
         seed: of the first weights of hidden units.
     """
-    halves = [(fold, ~fold), (~fold, fold)]
     if min(int(fold.sum()), int((~fold).sum())) < FEWEST // 2:
         return constant(log_p)
-    plain = -sum(float(mixed(constant(log_p[a]), log_p[b], clues[b]).sum()) for a, b in halves)
-    losses = [-sum(float(mixed(_taught(log_p[a], clues[a], n, seed), log_p[b], clues[b]).sum()) for a, b in halves)
-              for n in SIZES]  # fmt: skip
-    best = int(np.argmin(losses))
-    return constant(log_p) if plain <= losses[best] else _taught(log_p, clues, SIZES[best], seed)
+
+    def loss(gate: Gate) -> float:
+        return -float(mixed(gate, log_p[~fold], clues[~fold]).sum())
+
+    losses = [loss(_taught(log_p[fold], clues[fold], hidden, seed)) for hidden in SIZES]
+    if loss(constant(log_p[fold])) <= min(losses):
+        return constant(log_p)
+    return _taught(log_p, clues, SIZES[losses.index(min(losses))], seed)
 
 
 def mixed(gate: Gate, log_p: Tensor, clues: Tensor) -> Tensor:
