@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from ensample import __version__
-from ensample.cli import compare, fit, generate, impute, pictures, report, sample, score, show
+from ensample.cli import compare, fit, forecast, generate, impute, pictures, report, sample, score, show
 from ensample.cli.console import Answer, Console, to_json
 from ensample.cli.options import COMMON
 from ensample.errors import EnsampleError
@@ -52,6 +52,12 @@ VERBS: dict[str, Verb] = {
     ),
     "impute": Verb(
         impute.add, impute.run, "fill holes", "ensample impute adult.ens holes.csv --how draw --m 5 --save filled.csv"
+    ),
+    "forecast": Verb(
+        forecast.add,
+        forecast.run,
+        "tell the next steps of series",
+        "ensample forecast load.ens load.csv --steps 24 --out next.csv",
     ),
     "generate": Verb(
         generate.add,

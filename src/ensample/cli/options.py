@@ -52,6 +52,31 @@ def add_reading(parser: argparse.ArgumentParser, kinds: bool = True) -> None:
     group.add_argument("--size", metavar="N", help="of pictures: bring all to N x N pixels, or HEIGHTxWIDTH")
     group.add_argument("--fit", choices=("crop", "pad", "stretch"), help="how pictures come to that size (crop)")
     group.add_argument("--mode", choices=("L", "RGB", "RGBA"), help="of pictures: grey, colours, or these with a mask")
+    if kinds:
+        _add_series(parser)
+
+
+SERIES = ("window", "time", "by", "variable", "value", "stride", "step", "calendar", "keep")
+"""Options that make series of a table, by the names of `Dataset.series`."""
+
+
+def _add_series(parser: argparse.ArgumentParser) -> None:
+    """How a table is cut into series; a model remembers it."""
+    group = parser.add_argument_group("reading time series")
+    group.add_argument("--window", type=count_from(1), metavar="STEPS", help="cut series into windows of so many steps")
+    group.add_argument("--time", metavar="FIELD", help="the field of times (default: the one of dates that there is)")
+    group.add_argument("--by", action="append", metavar="FIELDS", help="fields that say which series a row is of")
+    group.add_argument("--variable", metavar="FIELD", help="of a table with a row a value: the name of the variable")
+    group.add_argument("--value", metavar="FIELD", help="of such a table: its value")
+    group.add_argument("--stride", type=count_from(1), metavar="STEPS", help="between the beginnings of windows (1)")
+    group.add_argument("--step", metavar="TIME", help='"15min", "1h", "1d", "1b", "1mo" or "irregular" (found)')
+    group.add_argument(
+        "--calendar",
+        action="append",
+        metavar="FIELDS",
+        help="fields of the first step to have beside: hour, weekday, month, or all that vary",
+    )
+    group.add_argument("--keep", action="append", metavar="FIELDS", help="fields that are the same in a whole series")
 
 
 def read(source: str, args: argparse.Namespace, console: Console, model: Model | None = None) -> Dataset:
@@ -67,12 +92,24 @@ def read(source: str, args: argparse.Namespace, console: Console, model: Model |
     wishes |= {"size": _size(args.size), "fit": args.fit, "mode": args.mode, "records": args.records}
     wishes = {name: wish for name, wish in wishes.items() if wish is not None}
     if hasattr(args, "kind"):
-        data = ensample.read(source, kinds=pairs(args.kind, "--kind", "zip=category") or None, **wishes)
+        found = _series(args)
+        rows = source if found is None else read_records(source, **wishes).series(**found)
+        kinds = pairs(args.kind, "--kind", "zip=category") or None
+        data = ensample.read(rows, kinds=kinds, **({} if found else wishes))
     else:
         data = read_records(source, texts=() if model is None else texts_in(model.schema), **wishes)
     for note in data.notes:
         console.note(f"{source}: {note}")
     return data
+
+
+def _series(args: argparse.Namespace) -> dict[str, Any] | None:
+    """The options of `Dataset.series`, None if there are none."""
+    found: dict[str, Any] = {name: getattr(args, name) for name in SERIES if getattr(args, name) is not None}
+    found |= {name: names(found[name]) for name in ("by", "calendar", "keep") if name in found}
+    if found.get("calendar") == ["all"]:
+        found["calendar"] = True
+    return found or None
 
 
 def _size(text: str | None) -> int | tuple[int, int] | None:

@@ -13,6 +13,7 @@ from ensample.data import marks, show
 from ensample.data.missing import no_nan
 from ensample.data.pictures.buffer import in_file
 from ensample.data.rows import row_numbers
+from ensample.data.series.split import apart_in_time
 from ensample.data.split import halves
 from ensample.data.store import Memory, Projection, Side, Store, rebatch
 from ensample.data.texts.split import is_one_text, torn
@@ -155,12 +156,13 @@ class Dataset:
         first = next(self.batches(n), None) if n else None
         return self._with(pa.Table.from_batches([] if first is None else [first], self._store.arrow))
 
-    def split(self, test: float = 0.2, seed: int = 0) -> tuple[Dataset, Dataset]:
+    def split(self, test: float = 0.2, seed: int = 0, time: str | None = None) -> tuple[Dataset, Dataset]:
         """(train, test): disjoint and together whole, both in the order of the source.
 
         `test` is a share between 0 and 1 or a number of records. Which record goes where depends on the seed and the
         record's number alone, so a file gives the same split whether it streams or not. Of one text the test part is
-        its end, cut near that share between paragraphs, lines or words.
+        its end, cut near that share between paragraphs, lines or words. With a column `time`, it is the last share in
+        time; of windows of series that share steps the last ones, and those that reach into them are left out.
 
         Raises:
             InputError: the share or number is not sensible, or a part would be empty.
@@ -173,6 +175,8 @@ class Dataset:
         if is_one_text(self):
             start, end = torn(self, test)
             return self._with(start), self._with(end)
+        if (before := apart_in_time(self, test, time)) is not None:
+            return self.take(before[0]), self.take(before[1])
         train, held, count = halves(test, seed, len(self))
         if isinstance(self._store, Memory) and not in_file(self._store.table):
             chosen = held.contains(np.arange(len(self), dtype=np.uint64))
