@@ -89,9 +89,7 @@ class Layout:
         Raises:
             InputError: a space of another sort, or one as large as a picture.
         """
-        leaves = tuple(_leaves(space, role, ()))
-        layout = cls(leaves)
-        refuse_twins(layout.names, f"columns of {space}")
+        layout = cls(tuple(_leaves(space, role, ())))
         if not 0 < len(layout.names) <= MOST_COLUMNS:
             raise InputError(
                 f"A world of fields has 1 to {MOST_COLUMNS:,} of them in its {role}.",
@@ -99,6 +97,7 @@ class Layout:
                 f"{len(layout.names):,} numbers",
                 "wrap the environment so that it shows fewer",
             )
+        refuse_twins(layout.names, f"columns of {space}")
         return layout
 
     @property

@@ -12,6 +12,7 @@ from ensample.kinds.boolean import Boolean
 from ensample.kinds.category import Category
 from ensample.kinds.constant import Constant
 from ensample.kinds.number import Number
+from ensample.worlds.fields import NEXT, STATE, renamed
 from ensample.worlds.world import roles
 
 if TYPE_CHECKING:
@@ -32,7 +33,8 @@ def spaces_like(like: Like, model: Model) -> tuple[gym.Space[Any], gym.Space[Any
     gymnasium = optional("gymnasium", "gym")
     if like is None:
         states, actions = roles(model)
-        return _space(model, states, bounded=False), _space(model, actions, bounded=True), None
+        after = tuple(renamed(name, STATE, NEXT) for name in states)
+        return _space(model, states, after, bounded=False), _space(model, actions, (), bounded=True), None
     if isinstance(like, str):
         like = gymnasium.make(like)
     if isinstance(like, tuple) and len(like) == 2 and all(isinstance(part, gymnasium.Space) for part in like):
@@ -50,8 +52,11 @@ def spaces_like(like: Like, model: Model) -> tuple[gym.Space[Any], gym.Space[Any
     )
 
 
-def _space(model: Model, names: tuple[str, ...], bounded: bool) -> gym.Space[Any]:
-    """A Box of numbers, a Discrete of one class, or else it cannot be told."""
+def _space(model: Model, names: tuple[str, ...], after: tuple[str, ...], bounded: bool) -> gym.Space[Any]:
+    """A Box of numbers, a Discrete of one class, or else it cannot be told; `after` are next states, if they are known.
+
+    Some states are reached and never left: their classes are met in `after` alone.
+    """
     from gymnasium import spaces
 
     kinds: list[Any] = [model.schema[name].kind for name in names]
@@ -60,8 +65,10 @@ def _space(model: Model, names: tuple[str, ...], bounded: bool) -> gym.Space[Any
         ends = np.array([_ends(kind) if bounded else (-np.inf, np.inf) for kind in kinds], np.float64)
         dtype = dtype if dtype.kind == "f" or bounded else np.dtype(np.float64)
         return spaces.Box(ends[:, 0].astype(dtype), ends[:, 1].astype(dtype), dtype=dtype.type)
-    if len(kinds) == 1 and (classes := _classes(kinds[0])) is not None:
-        return spaces.Discrete(classes[1] - classes[0] + 1, start=classes[0])
+    classes = [_classes(kind) for kind in (*kinds, *(model.schema[n].kind for n in after if n in model.schema))]
+    if len(kinds) == 1 and (found := [ends for ends in classes if ends is not None]) and len(found) == len(classes):
+        low, high = min(ends[0] for ends in found), max(ends[1] for ends in found)
+        return spaces.Discrete(high - low + 1, start=low)
     raise InputError(
         "The fields of a model tell its spaces where all are numbers, or one is a whole-numbered class.",
         f"worlds, {', '.join(names) or 'fields'}",
