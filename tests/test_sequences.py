@@ -46,6 +46,7 @@ def test_markov_is_what_sequences_get(model):
         "log_prob": "estimate",
         "anomaly_score": "estimate",
         "impute": "estimate",
+        "forecast": "estimate",
         "states": "exact",
     }
 

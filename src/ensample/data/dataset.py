@@ -262,7 +262,7 @@ class Dataset:
             >>> load.column("series").to_pylist()
             [[{'x': 0.5}, {'x': 0.1}, {'x': None}], [{'x': 0.1}, {'x': None}, {'x': 0.2}]]
             >>> load.notes
-            ('steps of 1 hour, windows of 3', '1 missing steps are inserted as empty ones')
+            ('steps of 1 hour, windows of 3', 'missing steps inserted as empty ones: 1')
         """
         from ensample.data.series import Columns, made
 

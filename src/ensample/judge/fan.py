@@ -29,7 +29,7 @@ def fan(forecast: Forecast) -> str:
     wanted = [(row, name) for row in range(series) for name in forecast.numbers][:PANELS]
     panels = [_panel(forecast, row, name, j * (HEIGHT + GAP)) for j, (row, name) in enumerate(wanted)]
     drawn = picture(WIDTH, max(1, len(wanted)) * (HEIGHT + GAP), str(forecast), tag("style", STYLE), *panels)
-    return drawn.replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg"', 1)
+    return str(drawn).replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg"', 1)
 
 
 def _panel(forecast: Forecast, row: int, name: str, top: float) -> str:

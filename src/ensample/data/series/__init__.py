@@ -79,14 +79,14 @@ def _records(table: Laid, plan: Plan, source: str) -> tuple[pa.Table, list[str]]
         fix = f"say a window of at most {int(steps.sizes.max())}"
         raise InputError("A series must be as long as a window.", source or "series", longest, fix)
     if empty:
-        notes.append(f"{empty:,} windows of mostly missing steps are left out")
+        notes.append(f"windows of mostly missing steps, left out: {empty:,}")
     if short := int((steps.sizes < plan.window).sum()):
-        notes.append(f"{short:,} stretches shorter than a window are left out")
+        notes.append(f"stretches shorter than a window, left out: {short:,}")
     return plan.table_of(table, steps, cut), notes
 
 
 def _inserted(count: int) -> list[str]:
-    return [f"{count:,} missing steps are inserted as empty ones"] if count else []
+    return [f"missing steps inserted as empty ones: {count:,}"] if count else []
 
 
 def _check(window: int | None, stride: int, columns: Columns) -> None:

@@ -121,7 +121,7 @@ steps=200)
             raise InputError(
                 "A hidden Markov model needs steps.", "the training data", "no step in any record", "add some"
             )
-        lengths = LengthLaw.of(torch.from_numpy(records.lengths))
+        lengths = LengthLaw.of(torch.from_numpy(records.lengths), records.event.fixed)
         sample = _with_steps(records, seed)
         if self.states is not None:
             return self._best_start(sample, lengths, self.states, seed)
@@ -169,7 +169,7 @@ steps=200)
             {j: arrays[f"table.{j}"] for j in columns},
             {j: arrays[f"share.{j}"] for j in columns},
         )
-        lengths = LengthLaw(arrays["lengths"], float(facts["missing"]))
+        lengths = LengthLaw(arrays["lengths"], float(facts["missing"]), event.fixed)
         parameters = Parameters(Chain(arrays["start"], arrays["transitions"]), components, lengths)
         return MarkovSequences(event, structure_named(self.covariance), parameters)
 

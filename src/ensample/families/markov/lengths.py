@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Generator, Tensor
@@ -24,6 +24,7 @@ class LengthLaw:
     Arguments:
         counts: how often each length 0, 1, ... was met, float64.
         missing: records that were missing as a whole.
+        certain: whether no other length can be, as where records are windows of one length; then u = 0.
 
     Example:
         >>> law = LengthLaw.of(torch.tensor([2, 2, 2, 3]))
@@ -33,11 +34,13 @@ class LengthLaw:
 
     counts: Tensor
     missing: float
+    certain: bool = False
 
     @classmethod
-    def of(cls, lengths: Tensor) -> LengthLaw:
+    def of(cls, lengths: Tensor, certain: bool = False) -> LengthLaw:
         """Count these lengths; unknown ones are left out."""
-        return cls.summed(torch.bincount(lengths[lengths >= 0]), int((lengths == MISSING_LENGTH).sum()))
+        law = cls.summed(torch.bincount(lengths[lengths >= 0]), int((lengths == MISSING_LENGTH).sum()))
+        return replace(law, certain=certain)
 
     @classmethod
     def summed(cls, counts: Tensor, missing: float) -> LengthLaw:
@@ -48,6 +51,8 @@ class LengthLaw:
     @property
     def unseen(self) -> float:
         """Chance of a length that was never met."""
+        if self.certain:
+            return 0.0
         return (float((self.counts == 1).sum()) + 0.5) / (float(self.counts.sum()) + 1.0)
 
     @property
