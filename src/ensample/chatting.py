@@ -85,6 +85,20 @@ def chat(
     return made[0] if alone and n == 1 else made
 
 
+def speakers(model: Model, role: str | None = None, speaker: str | None = None) -> tuple[str, str]:
+    """(who speaks, who replies), as `chat` tells them where one of them is None.
+
+    Raises:
+        InputError: a role that was not met, or one that cannot be told.
+    """
+    kind, field = _kind(model)
+    role = role or _usual(kind, speaker)
+    speaker = speaker or _asking(kind, role)
+    for whose in (speaker, role):
+        kind.number_of(whose, field)
+    return speaker, role
+
+
 class Replier(Fitted):
     """A model of dialogues as one of the turns that come next.
 

@@ -15,6 +15,7 @@ from ensample.cli.output import table
 from ensample.errors import FormatError, InputError
 
 if TYPE_CHECKING:
+    from ensample.model import Model
     from ensample.writer import Written
 
 SHAPING: tuple[tuple[str, Callable[[str], Any], str, str], ...] = (
@@ -45,6 +46,14 @@ def add(parser: argparse.ArgumentParser) -> None:
         help="with --suffix: tries of a model not taught to fill in (64)",
     )
     parser.add_argument("-n", type=count_from(1), default=1, metavar="N", help="how many texts (%(default)s)")
+    add_wishes(parser)
+    parser.add_argument("--stream", action="store_true", help="show the text as it is written")
+    parser.add_argument("--log-probs", action="store_true", help="with --json: of each token, nats")
+    parser.add_argument("--save", type=Path, metavar="FILE", help="write a table there: prompt, text, ended")
+
+
+def add_wishes(parser: argparse.ArgumentParser) -> None:
+    """What may be asked of a text that is written."""
     parser.add_argument("--tokens", type=count_from(1), default=256, metavar="N", help="at most so many (%(default)s)")
     parser.add_argument("--at-least", type=count_from(0), default=0, metavar="N", help="at least so many (%(default)s)")
     group = parser.add_argument_group("how tokens are chosen")
@@ -61,9 +70,6 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--draft", type=Path, metavar="MODEL", help="a faster model of the same tokens that proposes")
     parser.add_argument("--ahead", type=count_from(1), default=4, metavar="N", help="tokens it proposes (%(default)s)")
     add_seed(parser)
-    parser.add_argument("--stream", action="store_true", help="show the text as it is written")
-    parser.add_argument("--log-probs", action="store_true", help="with --json: of each token, nats")
-    parser.add_argument("--save", type=Path, metavar="FILE", help="write a table there: prompt, text, ended")
 
 
 def run(args: argparse.Namespace, console: Console) -> Answer:
@@ -72,8 +78,23 @@ def run(args: argparse.Namespace, console: Console) -> Answer:
 
     prompt = prompt_of(args)
     model = ensample.load(args.model)
+    options = {**wishes(args, model), "suffix": args.suffix}
+    if args.stream:
+        _check_stream(args)
+        options = {name: value for name, value in options.items() if name not in ("beams", "length_power")}
+        return Answer("", {}, model.stream(prompt, **options))
+    options |= {} if args.candidates is None else {"candidates": args.candidates}
+    made = cast("list[Written]", model.generate([prompt], args.n, log_probs=args.log_probs, **options))
+    if args.save is not None:
+        return saved(made, args)
+    return Answer(joined(made), {"texts": [facts(one) for one in made]})
+
+
+def wishes(args: argparse.Namespace, model: Model) -> dict[str, Any]:
+    """The options of `add_wishes`, as `Model.generate` takes them."""
+    import ensample
+
     options: dict[str, Any] = {
-        "suffix": args.suffix,
         "tokens": args.tokens,
         "at_least": args.at_least,
         "greedy": args.greedy,
@@ -88,16 +109,7 @@ def run(args: argparse.Namespace, console: Console) -> Answer:
         "seed": args.seed,
     }
     numbers = {name.replace("-", "_") for name, *_ in SHAPING}
-    options |= {name: value for name in numbers if (value := getattr(args, name)) is not None}
-    if args.stream:
-        _check_stream(args)
-        options = {name: value for name, value in options.items() if name not in ("beams", "length_power")}
-        return Answer("", {}, model.stream(prompt, **options))
-    options |= {} if args.candidates is None else {"candidates": args.candidates}
-    made = cast("list[Written]", model.generate([prompt], args.n, log_probs=args.log_probs, **options))
-    if args.save is not None:
-        return saved(made, args)
-    return Answer(joined(made), {"texts": [facts(one) for one in made]})
+    return options | {name: value for name in numbers if (value := getattr(args, name)) is not None}
 
 
 def prompt_of(args: argparse.Namespace) -> str:

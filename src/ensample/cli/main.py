@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from ensample import __version__
-from ensample.cli import compare, fit, forecast, generate, impute, pictures, report, sample, score, show
+from ensample.cli import chat, compare, fit, forecast, generate, impute, pictures, report, sample, score, show
 from ensample.cli.console import Answer, Console, to_json
 from ensample.cli.options import COMMON
 from ensample.errors import EnsampleError
@@ -64,6 +64,12 @@ VERBS: dict[str, Verb] = {
         generate.run,
         "write texts on from a prompt",
         "ensample generate plays.ens 'ROMEO:' --tokens 200 --temperature 0.8 --stream",
+    ),
+    "chat": Verb(
+        chat.add,
+        chat.run,
+        "reply in a dialogue",
+        "ensample chat talks.ens --message 'Is there a table for two?' --greedy",
     ),
     "edit": Verb(
         pictures.add_edit,
