@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol, Self, runtime_checkable
 
+import numpy as np
 from torch import Tensor
 
 
@@ -36,6 +38,15 @@ class Continuation(Protocol):
 
 
 @runtime_checkable
+class Clued(Continuation, Protocol):
+    """A continuation that says how far to trust its logits."""
+
+    def clues(self) -> Tensor:
+        """Clues of the next step of each row, [rows, clues]; see `ensample.families.abilities.Steps`."""
+        ...
+
+
+@runtime_checkable
 class Represents(Continuation, Protocol):
     """A continuation of a model that has a state: what contrastive search compares."""
 
@@ -58,4 +69,46 @@ class Rewindable(Continuation, Protocol):
 
     def rewind(self, steps: int) -> None:
         """Take the last classes of every row back: no more than came since it was made, and at most 64."""
+        ...
+
+
+@runtime_checkable
+class Quickens(Continuation, Protocol):
+    """A continuation of which there is another one, with the same distribution, that is faster for long texts."""
+
+    def quickened(self, steps: int) -> Continuation:
+        """What goes on for so many steps the fastest: this one or another; this one is then of no more use."""
+        ...
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How classes are chosen where nothing but the model's own distribution decides.
+
+    `temperature` divides logits, 0 takes the most probable class; classes that are `banned` are never chosen; `told` is
+    whether log-probabilities are wanted.
+    """
+
+    temperature: float = 1.0
+    banned: tuple[int, ...] = ()
+    told: bool = False
+
+
+@runtime_checkable
+class RunsAhead(Continuation, Protocol):
+    """A continuation that chooses by itself, several classes at once."""
+
+    def ahead(self, plan: Plan, uniform: np.ndarray, first: int) -> tuple[np.ndarray, np.ndarray]:
+        """Choose the next classes of every row and go on by them, as one after the other.
+
+        Arguments:
+            plan: how.
+            uniform: a random number for each, in [0, 1), float64 [rows, steps].
+            first: step at which a row may end for the first time.
+
+        Returns:
+            Classes, int64 [rows, steps], the end from a row's end on, where it cannot go on; and the log-probability of
+            each, float64 of the same shape, or of no steps where they are not told. There may be fewer steps than were
+            asked for, at least one.
+        """
         ...

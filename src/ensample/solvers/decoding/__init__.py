@@ -5,7 +5,7 @@ from ensample.solvers.decoding.choices import Choice, Greedy, Noise, Sampling
 from ensample.solvers.decoding.constraints import Among, Constraint
 from ensample.solvers.decoding.contrastive import contrast
 from ensample.solvers.decoding.grammar import Grammar
-from ensample.solvers.decoding.plain import Ended, Passage, Step, collected, write
+from ensample.solvers.decoding.plain import write
 from ensample.solvers.decoding.processors import (
     MinP,
     NoRepeat,
@@ -18,6 +18,7 @@ from ensample.solvers.decoding.processors import (
 )
 from ensample.solvers.decoding.rules import Rules
 from ensample.solvers.decoding.speculative import speculate
+from ensample.solvers.decoding.steps import Ended, Passage, Step, collected
 from ensample.solvers.decoding.stopping import Typist, Watch, text_before
 
 __all__ = [

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from ensample.solvers.continuation import Continuation
 from ensample.solvers.decoding.constraints import Constraint
-from ensample.solvers.decoding.plain import Ended, Passage
 from ensample.solvers.decoding.rules import Rules, stuck
+from ensample.solvers.decoding.steps import Ended, Passage
 from ensample.solvers.decoding.stopping import Watch
 
 

@@ -31,11 +31,20 @@ class Noise:
 
     def uniform(self) -> Tensor:
         """One number in [0, 1) for each row, float64 [rows]."""
+        return torch.from_numpy(self.uniforms(1)[:, 0])
+
+    def uniforms(self, most: int) -> np.ndarray:
+        """The next numbers for each row, some, at most so many: float64 [rows, numbers]."""
         if self._next == self._block.shape[1]:
             drawn = [row.random(BLOCK) for row in self._rows]
             self._block, self._next = np.stack(drawn) if drawn else np.zeros((0, BLOCK)), 0
-        self._next += 1
-        return torch.from_numpy(self._block[:, self._next - 1])
+        first = self._next
+        self._next = min(first + most, self._block.shape[1])
+        return self._block[:, first : self._next]
+
+    def back(self, count: int) -> None:
+        """The last so many numbers of `uniforms` were not used."""
+        self._next -= count
 
     def take(self, rows: Tensor) -> Self:
         """The noise of these rows, each taken at most once; this one is of no more use."""

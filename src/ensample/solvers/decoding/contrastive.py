@@ -10,8 +10,8 @@ from torch.nn import functional as F
 
 from ensample.solvers.continuation import Represents
 from ensample.solvers.decoding.constraints import Constraint
-from ensample.solvers.decoding.plain import Ended, Step, log_probs_of
 from ensample.solvers.decoding.rules import Rules, check_way
+from ensample.solvers.decoding.steps import Ended, Step, log_probs_of
 from ensample.solvers.decoding.stopping import Watch
 
 

@@ -2,66 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
-from ensample.solvers.continuation import Continuation
+from ensample.solvers.continuation import Continuation, Quickens, RunsAhead
+from ensample.solvers.decoding.ahead import plan_of, write_ahead
 from ensample.solvers.decoding.choices import Choice, Noise
 from ensample.solvers.decoding.constraints import Constraint
-from ensample.solvers.decoding.rules import Rules, check_way
+from ensample.solvers.decoding.rules import Rules, stuck, without_way
+from ensample.solvers.decoding.steps import DROPPED, Step, ended_at, log_probs_of, step_of
 from ensample.solvers.decoding.stopping import Watch
-
-Ended = Literal["end", "stop", "tokens"]
-"""Why a row is over: it ended by itself, it wrote a stop string, or it was long enough."""
-
-DROPPED = 4
-"""Rows that have ended are dropped when they are at least one in so many: each drop copies what the model remembers."""
-
-
-@dataclass(frozen=True)
-class Step:
-    """One class more in each row that is still open.
-
-    `rows` are their numbers, `classes` what they wrote (the number of classes is the end), `log_probs` the model's
-    log-probability of it before any rule, `ended` why rows are over that end here.
-    """
-
-    rows: Sequence[int]
-    classes: Sequence[int]
-    log_probs: Sequence[float] | None
-    ended: dict[int, Ended]
-
-
-@dataclass
-class Passage:
-    """What one row wrote.
-
-    `log_probs` holds a number for each class, and behind them one for the end if it ended by itself; it is empty where
-    nobody asked.
-    """
-
-    classes: list[int] = field(default_factory=list)
-    log_probs: list[float] = field(default_factory=list)
-    ended: Ended = "tokens"
-
-
-def collected(steps: Iterable[Step], rows: int) -> list[Passage]:
-    """What each of so many rows wrote."""
-    passages = [Passage() for _ in range(rows)]
-    for step in steps:
-        for row, number in zip(step.rows, step.classes, strict=True):
-            passages[row].classes.append(number)
-        for row, value in zip(step.rows, step.log_probs or (), strict=False):
-            passages[row].log_probs.append(value)
-        for row, why in step.ended.items():
-            passages[row].ended = why
-            if why == "end":
-                passages[row].classes.pop()
-    return passages
 
 
 def write(
@@ -90,10 +42,11 @@ def write(
         log_probs: whether to tell the model's own log-probabilities.
 
     Raises:
-        CapabilityError: the constraint leaves nothing to write.
+        CapabilityError: the constraint leaves every row with nothing to write; where other rows end well, those that it
+            does so are over as "stuck".
 
     Example:
-        >>> from ensample.solvers.decoding import Greedy
+        >>> from ensample.solvers.decoding import Greedy, collected
         >>> class Coin:  # writes 1 after 0 and 0 after 1; never ends
         ...     def __init__(self, last):
         ...         self.last = last
@@ -108,20 +61,31 @@ def write(
         >>> [passage.classes for passage in collected(steps, 2)]
         [[1, 0, 1], [0, 1, 0]]
     """
+    if isinstance(continuation, Quickens):
+        continuation = continuation.quickened(tokens)
+    plan = plan_of(choice, rules, told=log_probs) if constraint is None else None
+    if plan is not None and isinstance(continuation, RunsAhead):
+        yield from write_ahead(continuation, len(past), tokens, plan, noise, rules.at_least, watch)
+        return
     rows, before = list(range(len(past))), past.shape[1]
     whole = torch.nn.functional.pad(past, (0, tokens))
-    open_ = [True] * len(rows)
+    open_, well = [True] * len(rows), False  # whether a row has ended well
     for written in range(tokens):
         logits = continuation.logits()
         shaped = rules.shaped(logits, whole[:, : before + written], written, constraint)
-        if constraint is not None:
-            check_way(shaped)
+        lost = [] if constraint is None else without_way(shaped)
+        if lost and len(lost) == sum(open_) and not well:
+            raise stuck()
+        if lost:
+            shaped[lost, -1] = 0.0
         chosen = choice.choose(shaped, noise)
         whole[:, before + written] = chosen
         classes, end = chosen.tolist(), logits.shape[1] - 1
-        ended = _ended(classes, open_, end, watch, last=written == tokens - 1)
+        ended = ended_at(classes, open_, end, watch, last=written == tokens - 1)
+        ended.update(dict.fromkeys(lost, "stuck"))
+        well = well or len(ended) > len(lost)
         told = log_probs_of(logits, chosen) if log_probs else None
-        yield _step(rows, classes, told, ended, open_)
+        yield step_of(rows, classes, told, ended, open_)
         for place in ended:
             open_[place] = False
         alive = sum(open_)
@@ -138,45 +102,6 @@ def write(
         elif alive < len(rows):
             chosen = chosen.masked_fill(chosen == end, 0)  # whatever follows an end is never looked at
         continuation.append(chosen)
-
-
-def log_probs_of(logits: Tensor, classes: Tensor) -> list[float]:
-    """The log-probability of one class [rows] of each row of logits [rows, classes + 1]."""
-    chosen = logits.gather(1, classes[:, None])[:, 0]
-    found: list[float] = (chosen.double() - logits.double().logsumexp(1)).tolist()
-    return found
-
-
-def _ended(classes: list[int], open_: list[bool], end: int, watch: Watch | None, *, last: bool) -> dict[int, Ended]:
-    """Places that are over after this step."""
-    ended: dict[int, Ended] = {}
-    if last:
-        ended = {place: "tokens" for place, is_open in enumerate(open_) if is_open}
-    if watch is not None:
-        stopped = watch.append([0 if number == end else number for number in classes])
-        for place, (now, number) in enumerate(zip(stopped, classes, strict=True)):
-            if now and open_[place] and number != end:
-                ended[place] = "stop"
-    if end in classes:
-        for place, number in enumerate(classes):
-            if number == end and open_[place]:
-                ended[place] = "end"
-    return ended
-
-
-def _step(
-    rows: list[int], classes: list[int], told: list[float] | None, ended: dict[int, Ended], open_: list[bool]
-) -> Step:
-    """What happened in the rows that were open before this step."""
-    if all(open_):
-        return Step(rows, classes, told, {rows[place]: why for place, why in ended.items()})
-    here = [place for place, is_open in enumerate(open_) if is_open]
-    return Step(
-        [rows[place] for place in here],
-        [classes[place] for place in here],
-        None if told is None else [told[place] for place in here],
-        {rows[place]: why for place, why in ended.items()},
-    )
 
 
 def _kept_ended(chosen: Tensor, open_: list[bool], end: int) -> Tensor:

@@ -56,8 +56,14 @@ def _out(banned: tuple[int, ...], columns: int, end: bool) -> Tensor:
 
 def check_way(logits: Tensor) -> None:
     """Raise CapabilityError if a row can go nowhere."""
-    if bool((logits.amax(1) == -math.inf).any()):
+    if without_way(logits):
         raise stuck()
+
+
+def without_way(logits: Tensor) -> list[int]:
+    """Rows that can go nowhere."""
+    found: list[int] = (logits.amax(1) == -math.inf).nonzero()[:, 0].tolist()
+    return found
 
 
 def stuck() -> CapabilityError:

@@ -11,8 +11,8 @@ from torch import Tensor
 from ensample.solvers.continuation import Continuation, Rewindable
 from ensample.solvers.decoding.choices import Choice, Noise, drawn
 from ensample.solvers.decoding.constraints import Constraint
-from ensample.solvers.decoding.plain import Ended, Step, log_probs_of
 from ensample.solvers.decoding.rules import Rules, check_way
+from ensample.solvers.decoding.steps import Ended, Step, log_probs_of
 from ensample.solvers.decoding.stopping import Watch
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ensample.families.compose.sequences.gate import Gate, mixed
 from ensample.families.sequences.sureness import sureness
-from ensample.solvers.continuation import Clued, Continuation, Represents
+from ensample.solvers.continuation import Clued, Continuation, Quickens, Represents
 
 
 class Blended:
@@ -38,6 +38,11 @@ class Blended:
         for part in self.parts:
             part.append(classes)
         self._following = None
+
+    def quickened(self, steps: int) -> Self:
+        """With parts that go on the fastest; see `Quickens`."""
+        parts = [part.quickened(steps) if isinstance(part, Quickens) else part for part in self.parts]
+        return type(self)(parts, self.gate)
 
     def take(self, rows: Tensor) -> Self:
         """A continuation of these rows."""

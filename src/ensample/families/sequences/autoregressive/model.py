@@ -141,12 +141,14 @@ class AutoregressiveSequences(nn.Module, Distribution):
         return self.sliding.context // 2
 
     @torch.no_grad()
-    def between(self, before: Batch, after: Batch, room: int) -> Written:
+    def between(self, before: Batch, after: Batch | None, room: int) -> Written:
         """What stands between these, which ends where it meets what comes after; see `FillsIn.between`.
 
         Raises:
             InputError: a step inside a record is unset.
         """
+        if after is None:
+            return self.continuation(before)
         check_whole(before)
         check_whole(after)
         prompts = around(before, after, self.net.mark, self.sliding.context, room)

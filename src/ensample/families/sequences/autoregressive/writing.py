@@ -10,8 +10,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ensample.events import Batch
+from ensample.families.sequences.autoregressive.quick import Quick
 from ensample.families.sequences.autoregressive.sliding import Sliding
 from ensample.nets.sequences.cache import KEPT, Cache
+from ensample.nets.sequences.compiled import pays
 from ensample.nets.sequences.tokens import TokenNet
 from ensample.nets.sequences.trunk import Memory
 
@@ -123,6 +125,17 @@ class Rewinding(Written):
         super().__init__(*parts)
         self.count, self.told = 0, [self.following]  # classes since it was made; what the last ones were followed by
         self.slides: list[tuple[int, Tensor, Tensor]] = []  # when windows slid; inputs and how many there were before
+
+    @torch.no_grad()
+    def quickened(self, steps: int) -> Rewinding | Quick:
+        """By compiled code where that pays; see `Quickens`."""
+        if type(self.memory) is not Cache or type(self.net) is not TokenNet or not pays(len(self.used), steps):
+            return self
+        from ensample.nets.sequences.compiled.decoder import Decoder
+
+        self._note()
+        decoder = Decoder.of(self.net, self.memory, self.following, self.cond)
+        return Quick(self.net, self.sliding, self.cond, self.inputs.numpy().copy(), decoder)
 
     def append(self, classes: Tensor) -> None:
         """Go on by one class in every row, int64 [rows]."""
