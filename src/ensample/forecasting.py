@@ -67,7 +67,7 @@ def forecast(
     if codec.event.fixed and together >= max(2, window):
         fix = f"say at most {max(1, window - 1)}"
         raise InputError("A window holds something to go on from.", "at_once", f"{together} of {window} steps", fix)
-    told = _Told(codec, _records(model, history))
+    told = Told(codec, _records(model, history))
     paths = _drawn(model, told, count, counted(draws, "draws"), together, seed)
     values, ticks = _decoded(codec, told, paths, count, draws)
     times = None if ticks is None or told.plan is None else told.plan.axis.times(ticks.reshape(-1))
@@ -93,7 +93,7 @@ def _records(model: Model, history: Any) -> Dataset:
     return Dataset.from_arrow(histories(data, plan, last), None, data.source)
 
 
-class _Told:
+class Told:
     """What is known of each series: its steps, when it begins, and its unit."""
 
     def __init__(self, codec: SequenceCodec, data: Dataset) -> None:
@@ -161,7 +161,7 @@ class _Told:
         return out
 
 
-def _drawn(model: Model, told: _Told, steps: int, draws: int, at_once: int, seed: int | None) -> Batch:
+def _drawn(model: Model, told: Told, steps: int, draws: int, at_once: int, seed: int | None) -> Batch:
     """Paths [series x draws, steps, spans], the draws of one series together."""
     codec = told.codec
     generator, _ = generator_of(seed)
@@ -185,7 +185,7 @@ def _drawn(model: Model, told: _Told, steps: int, draws: int, at_once: int, seed
 
 
 def _decoded(
-    codec: SequenceCodec, told: _Told, paths: Batch, steps: int, draws: int
+    codec: SequenceCodec, told: Told, paths: Batch, steps: int, draws: int
 ) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
     """(values of each variable [series, draws, steps], time of each step [series, steps])."""
     table = np.where(paths.mask.numpy(), paths.cells.numpy(), ABSENT).reshape(-1, paths.cells.shape[-1])
@@ -199,7 +199,7 @@ def _decoded(
     return values, _times(told, values, steps)
 
 
-def _times(told: _Told, values: dict[str, np.ndarray], steps: int) -> np.ndarray | None:
+def _times(told: Told, values: dict[str, np.ndarray], steps: int) -> np.ndarray | None:
     if told.start is None or told.plan is None:
         return None
     lengths = told.lengths()

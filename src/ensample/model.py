@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ensample import chatting, editing, forecasting, hub, latent, sampling, writing
+from ensample import chatting, editing, forecasting, gaps, hub, latent, sampling, writing
 from ensample.data.dataset import Dataset
 from ensample.data.dialogues import are_dialogues
 from ensample.data.nested import is_sequence
@@ -99,6 +99,9 @@ class Model:
     ) -> Dataset | list[Dataset]:
         """Fill the missing values of each record, given what is there; observed values stay as they are.
 
+        Of a table of series (the form that `Dataset.series` cut the training records from) the missing steps are filled
+        as well: a row for every step, in the order of units and times.
+
         Arguments:
             data: rows with holes, anything that `read` takes.
             how: "draw" from the conditional distribution, its "mean" (numbers; classes take the mode) or its "mode".
@@ -110,7 +113,12 @@ class Model:
         """
         if how not in ("draw", "mean", "mode"):
             raise InputError("`how` is one of three words.", "impute, how", repr(how), 'say "draw", "mean" or "mode"')
-        table = self._dataset(data)
+        table = self._table(data)
+        if isinstance(self.codec, SequenceCodec) and self.codec.is_table(table):
+            made = [
+                gaps.filled(self, table, how, None if seed is None else seed + copy) for copy in range(counted(m, "m"))
+            ]
+            return made if m > 1 else made[0]
         for name in self.codec.given:
             if table.column(name).null_count:
                 raise InputError(

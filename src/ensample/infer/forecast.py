@@ -52,7 +52,7 @@ def continued(
     while done < steps:
         count = min(at_once, steps - done)
         first = (known - (event.max_length - count)).clamp(min=0)
-        window = _window(cells, mask, first, known, event.max_length)
+        window = windowed(cells, mask, first, known, event.max_length)
         filled = fill(distribution, replace(window, cond=given(first)), limits, generator)
         new = _behind(filled, known - first, count)
         place = known[:, None] + torch.arange(count)
@@ -62,7 +62,7 @@ def continued(
     return _behind(Batch(cells, mask), begun, steps)
 
 
-def _window(cells: Tensor, mask: Tensor, first: Tensor, known: Tensor, length: int) -> Batch:
+def windowed(cells: Tensor, mask: Tensor, first: Tensor, known: Tensor, length: int) -> Batch:
     """Steps from `first` on of each row [rows, length, spans]; those from `known` on are open."""
     place = first[:, None] + torch.arange(length)
     there = place < known[:, None]

@@ -45,12 +45,17 @@ class SequenceCodec(AloneCodec[Sequence]):
         """How records are cut from a table, None if that is not known."""
         return self.kind.planned if isinstance(self.kind, Series) else None
 
+    def is_table(self, dataset: Dataset) -> bool:
+        """Whether these are no records, but a table of the form that records were cut from."""
+        plan = self.plan
+        return plan is not None and self.field not in dataset.names and plan.needs <= set(dataset.names)
+
     def records_of(self, dataset: Dataset) -> Dataset:
         """A table of the form that was learned from, cut into records; records stay as they are."""
         from ensample.data.dataset import Dataset as Records
 
         plan = self.plan
-        if plan is None or self.field in dataset.names or not plan.needs <= set(dataset.names):
+        if plan is None or not self.is_table(dataset):
             return dataset
         return Records.from_arrow(again(dataset, plan), None, dataset.source)
 

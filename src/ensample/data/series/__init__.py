@@ -62,6 +62,15 @@ def histories(data: Dataset, plan: Plan, last: int | None) -> pa.Table:
     return whole.table_of(table, steps, cutting.Cut(starts, lengths, cut.pieces[ends]))
 
 
+def whole(data: Dataset, plan: Plan) -> tuple[pa.Table, pa.Array]:
+    """(each unit as one record with all its steps, the time of every step)."""
+    table = laid(data, plan.columns, plan.variables, plan.axis)
+    steps = cutting.slots(table, plan.grid, None)
+    every = cutting.Cut(np.arange(len(steps.rows)), np.ones(len(steps.rows), np.int64), steps.piece_of_steps())
+    times = plan.axis.times(cutting.start_ticks(table, plan.grid, steps, every))
+    return replace(plan, window=None).table_of(table, steps, cutting.whole(steps)), times
+
+
 def plan_in(field: pa.Field) -> Plan | None:
     """The plan by which a column was made, None if it was not."""
     text = marks.series(field)
@@ -104,4 +113,4 @@ def _check(window: int | None, stride: int, columns: Columns) -> None:
         raise InputError("`duplicates` is one of three words.", "duplicates", repr(columns.duplicates), fix)
 
 
-__all__ = ["ELAPSED", "SERIES", "Columns", "Plan", "again", "histories", "made", "plan_in"]
+__all__ = ["ELAPSED", "SERIES", "Columns", "Plan", "again", "histories", "made", "plan_in", "whole"]

@@ -42,6 +42,10 @@ class Slots:
         """First step of each piece."""
         return np.asarray(self.sizes.cumsum() - self.sizes)
 
+    def piece_of_steps(self) -> np.ndarray:
+        """The piece of each step."""
+        return np.repeat(np.arange(len(self.sizes)), self.sizes)
+
 
 @dataclass(frozen=True)
 class Cut:
