@@ -15,6 +15,7 @@ MADE = {
     "README.md": {"adult.ens": 1_000, "report.html": 10_000},
     "docs/choosing.md": {"graph.svg": 500},
     "docs/worlds.md": {},
+    "docs/series.md": {"ahead.svg": 3_000, "ahead.csv": 1_000},
     "docs/texts.md": {"made.txt": 10, "names.ens": 500},
     "docs/pictures.md": {"threes.png": 300, "morph.gif": 500, "digits.html": 10_000},
 }

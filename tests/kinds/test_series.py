@@ -1,0 +1,95 @@
+"""The kind of series: windows of one length, and what they remember of the table they were cut from."""
+
+from __future__ import annotations
+
+import datetime
+import json
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+import ensample as en
+from ensample.data.dataset import Dataset
+from ensample.errors import InputError
+from ensample.kinds import guess, schema_from_plain
+from ensample.kinds.codecs import codec_of
+from ensample.kinds.series import Series
+
+TIMES = np.datetime64("2024-01-01T00:00:00") + 3600 * np.arange(12)
+COLUMNS = {
+    "numbers": {"x": np.arange(12) / 4, "y": np.arange(12)},
+    "with missing ones": {"x": [None, 1.5, None, 2.5] * 3, "y": [1, None, 3] * 4},
+    "a constant": {"x": np.arange(12) / 4, "k": ["same"] * 12},
+    "nothing known of one": {"x": np.arange(12) / 4, "none": pa.nulls(12, pa.float64())},
+    "classes and truths": {"sky": ["dry", "rain", None] * 4, "wet": [True, False, True] * 4},
+    "dates": {"x": np.arange(12) / 4, "due": [datetime.date(2024, 1, 1 + k % 3) for k in range(12)]},
+}
+
+
+def windows(columns: dict, rows=slice(None), window: int | None = 4) -> Dataset:
+    table = pa.table({"time": TIMES, **columns}).take(pa.array(np.arange(12)[rows]))
+    return en.read(Dataset.from_arrow(table).series(window, time="time"))
+
+
+@pytest.mark.parametrize("name", COLUMNS)
+@pytest.mark.parametrize("rows", [slice(None), [0, 1, 2, 4, 5, 6, 7, 9, 11]], ids=["whole", "steps missing"])
+def test_law_1_decoding_gives_back_what_was_encoded(name, rows):
+    data = windows(COLUMNS[name], rows)
+    schema = schema_from_plain(json.loads(json.dumps(data.schema.to_plain())))
+    assert schema == data.schema and isinstance(schema["series"].kind, Series)
+    codec = codec_of(schema, ("series",))
+    assert codec.event.fixed and codec.event.max_length == 4
+    batch = codec.encode(data).batch()
+    assert (batch.lengths == 4).all()
+    made = codec.decode(batch, seed=0)
+    steps = data.column("series").to_pylist()
+    assert made.column("series").to_pylist() == steps
+    assert made.arrow_schema.field("series").type == data.arrow_schema.field("series").type
+    assert guess(Dataset.from_arrow(made.to_arrow()))["series"].kind.name == "series"
+
+
+def test_a_series_of_one_step_is_a_series_if_it_varies():
+    data = windows({"x": np.arange(12) / 4}, window=1)
+    codec = codec_of(data.schema, ("series",))
+    assert codec.event.fixed and codec.event.max_length == 1
+    assert codec.decode(codec.encode(data).batch(), 0).column("series").to_pylist() == [
+        [{"x": k / 4}] for k in range(12)
+    ]
+    with pytest.raises(InputError, match="nothing can be learned"):
+        windows({"x": np.arange(12) / 4}, [3], None)
+
+
+def test_the_kind_tells_what_a_step_is():
+    kind = windows({"x": np.arange(12) / 4}).schema["series"].kind
+    assert kind.describe().startswith("steps of 1 hour, windows of 4: 4 steps of x (number")
+    assert kind.planned is not None and kind.planned.variables == ("x",)
+
+
+def test_lists_may_be_called_series_without_a_table():
+    lists = {"walk": [[1.5, 2.0], [2.5, 1.0]] * 9}
+    found = en.read(lists, kinds={"walk": "series"}).schema["walk"].kind
+    assert isinstance(found, Series) and found.planned is None
+    assert en.read(lists).schema["walk"].kind.event.fixed  # all lists of one length are
+
+
+@pytest.mark.parametrize("more", [None, [], [1.0, 2.0, 3.0]])
+def test_other_lengths_and_missing_records_are_not_of_one_length(more):
+    column = pa.array([[1.5, 2.0]] * 9 + [more], pa.list_(pa.float64()))
+    assert not en.read(pa.table({"walk": column})).schema["walk"].kind.event.fixed
+
+
+def test_schemas_of_before_are_opened():
+    plain = windows({"x": np.arange(12) / 4}).schema.to_plain()
+    measured = plain["fields"][1]["measured"]
+    del measured["shortest"], measured["plan"]
+    kind = schema_from_plain(plain)["series"].kind
+    assert kind.planned is None and not kind.event.fixed
+
+
+def test_series_are_learned_alone_and_what_stands_beside_is_left_out():
+    data = Dataset.from_arrow(pa.table({"time": TIMES, "x": np.arange(12) / 4})).series(4, calendar=["hour"])
+    model = en.fit(data, "independent")
+    assert model.codec.model == ("series",) and model.sample(2, seed=0).names == ["series"]
+    given = en.fit(data, "independent", given=["hour"])
+    assert given.codec.given == ("hour",) and given.codec.model == ("series",)
