@@ -11,7 +11,6 @@ import numpy as np
 from ensample.budget import Budget
 from ensample.data.dataset import Dataset
 from ensample.data.schema import Schema
-from ensample.errors import CapabilityError
 from ensample.events import Array, Mixed, Ragged
 from ensample.families import TABLE, Flat
 from ensample.families.base import Distribution, Family, refusal
@@ -22,13 +21,16 @@ from ensample.judge.leaderboard import MOST_TEST, MOST_TRAIN, Leaderboard, bound
 from ensample.judge.reference import Reference
 from ensample.judge.report import Report
 from ensample.judge.report import report as judged_report
+from ensample.judge.series.records import series_of, series_reference
 from ensample.judge.texts.records import form_of, text_of, text_reference
 from ensample.kinds import guess
 from ensample.kinds.codecs import codec_of
 from ensample.kinds.replies import parted
-from ensample.kinds.sequence import Sequence as SequenceKind
 from ensample.model import Model
 from ensample.run import Progress
+
+ALONE = (picture_of, text_of, series_of)
+"""Fields that are learned alone: a field of a schema beside given ones, or None."""
 
 
 def compare(
@@ -45,14 +47,14 @@ def compare(
 ) -> Leaderboard:
     """Fit each family to the same records and say honestly which is best, and whether one copied.
 
-    Tables and texts are ranked by a classifier that tries to tell made from real records, pictures by the Frechet
-    distance of features.
+    Tables, texts and series are ranked by a classifier that tries to tell made from real records, pictures by the
+    Frechet distance of features.
 
     Arguments:
         train: records to learn from, anything that `read` takes.
         test: records held out, with the same fields.
-        families: "all", one name, or several names and family objects. The floor (independent columns, pixels or
-            characters) and the ceiling (the training records themselves) always stand beside them.
+        families: "all", one name, or several names and family objects. The floor (independent columns, pixels,
+            characters or steps) and the ceiling (the training records themselves) always stand beside them.
         given: fields to condition on; each family makes records for those of the held-out ones.
         budget: for all fits together; judging is not counted.
         seed: of fitting, sampling and judging.
@@ -67,10 +69,9 @@ def compare(
     learn, held_out = (data if isinstance(data, Dataset) else read(data) for data in (train, test))
     kinds = None if learn.schema is None else {field.name: form_of(field.kind) for field in learn.schema}
     schema, _, conditions = parted(guess(learn, kinds), None, given)  # of these records, and none of the held-out ones
-    _check_plain(schema)
     learn = learn.with_schema(schema)
     assert learn.schema is not None
-    alone = picture_of(learn.schema, conditions) or text_of(learn.schema, conditions)
+    alone = next((name for of in ALONE if (name := of(learn.schema, conditions)) is not None), None)
     model = None if alone is None else [alone]
 
     def fitted(data: Dataset, family: Family, share: Budget, number: int) -> Model:
@@ -94,14 +95,21 @@ def report(
     model: Model, test: Dataset, train: Dataset | None, seed: int, extractor: str | Path | Extractor | None = None
 ) -> Report:
     """Judge one model; see `Model.report`."""
-    _check_plain(model.schema)
     given = tuple(model.codec.given)
     reference = _reference(train, test, model.schema, tuple(model.codec.model), given, seed, extractor)
     made = sampled_from(model, reference, seed)
     sort = model.can.get("log_prob")
     likelihood = (np.asarray(model.log_prob(reference.scored)), sort) if sort is not None else ()
-    name = f"{model.family.of.name} over pixels" if isinstance(model.family, Flat) else model.family.name
-    return judged_report(name, reference, reference.subject.judge(reference, made, *likelihood))
+    asked = reference.subject.ask(model, reference, seed)
+    judgement = reference.subject.judge(reference, made, *likelihood, **asked)
+    return judged_report(_name(model), reference, judgement)
+
+
+def _name(model: Model) -> str:
+    """What to call a model."""
+    if not isinstance(model.family, Flat):
+        return model.family.name
+    return f"{model.family.of.name} over {'windows' if isinstance(model.codec.event, Ragged) else 'pixels'}"
 
 
 def _reference(
@@ -119,21 +127,12 @@ def _reference(
         return picture_reference(train, test, schema, picture, given, extractor, seed)
     if (text := text_of(schema, given)) is not None:
         return text_reference(train, test, schema, text, given, seed)
+    if (series := series_of(schema, given)) is not None:
+        return series_reference(train, test, schema, series, given, seed)
     names = [name for name in schema.names if name in (*learned, *given)]
     known = None if train is None else bounded(train.select(names), MOST_TRAIN, seed)
     held_out = bounded(test.select(names), MOST_TEST, seed)
     return Reference(known, held_out, schema.select(names), given=given, targets=targets, seed=seed)
-
-
-def _check_plain(schema: Schema) -> None:
-    lists = [field.name for field in schema if isinstance(field.kind, SequenceKind)]
-    if lists:
-        raise CapabilityError(
-            "The judge reads tables of plain fields.",
-            f"column {lists[0]!r}",
-            "sequences",
-            "compare models by the mean log_prob of held-out records",
-        )
 
 
 def _named(
@@ -148,6 +147,8 @@ def _named(
         drawing = {name: family for name, family in TABLE.items() if issubclass(family.distribution, Distribution)}
         able = [name for name, family in drawing.items() if refusal(family(), event, given) is None]
         chosen = [name for name in able if isinstance(event, Mixed | Ragged) or name.startswith(PICTURES)]
+        if isinstance(event, Ragged) and event.fixed:  # and those of tables, over rows of steps
+            chosen += [name for name in drawing if name not in able and _learns(name, event, given)]
     named: dict[str, Family] = {}
     for each in chosen:
         family = as_family(each, event)
@@ -155,3 +156,9 @@ def _named(
         count = sum(name.partition(" ")[0] == shown for name in named)
         named[shown if not count else f"{shown} {count + 1}"] = family
     return named
+
+
+def _learns(name: str, event: Ragged, given: Mixed | None) -> bool:
+    """Whether a family of tables learns windows as rows, and no other name means the same."""
+    family = as_family(name, event)
+    return isinstance(family, Flat) and refusal(family, event, given) is None

@@ -246,7 +246,8 @@ def _entry(name: str, family: Any, fit: Fit, train: Dataset, reference: Any, bud
         fitted = time.perf_counter()
         made = sampled_from(model, reference, seed) if role != "ceiling" else _handed_out(reference)
         sampled = time.perf_counter()
-        judgement = subject.judge(reference, made, *_likelihood(model, reference))
+        asked = subject.ask(model, reference, seed) if role == "model" else {}
+        judgement = subject.judge(reference, made, *_likelihood(model, reference), **asked)
     except (EnsampleError, ArithmeticError, ValueError, RuntimeError, MemoryError) as error:
         return Entry(name, role, failure=str(error).strip().partition("\n")[0] or type(error).__name__)
     findings = subject.check_model(reference, judgement) if role == "model" else ()

@@ -1,4 +1,4 @@
-"""What is judged, rows of tables or pictures: how they are measured, and what of it is shown."""
+"""What is judged, rows of tables, pictures, texts or series: how they are measured, and what of it is shown."""
 
 from __future__ import annotations
 
@@ -10,6 +10,11 @@ import pyarrow as pa
 
 from ensample.judge.evaluate import Judgement
 from ensample.judge.finding import Finding
+
+
+def nothing(model: Any, reference: Any, seed: int) -> dict[str, Any]:
+    """Of most models nothing is asked but records and likelihoods."""
+    return {}
 
 
 @dataclass(frozen=True)
@@ -27,11 +32,12 @@ class Subject:
         floor_name, ceiling_name: the same in two words.
         notes: what the columns of the leaderboard mean.
         template: file of the part of the page that shows one model.
-        judge: measures of made records: `judge(reference, table, log_prob, sort)`.
+        judge: measures of made records: `judge(reference, table, log_prob, sort, **asked)`.
         make_floor, make_ceiling: records that need no model: `make(reference, count)`.
         check_data, check_model: what to know about the data, about a model's records.
         quality: how good a model is, in one or two sentences.
         detail: what the template shows of one model: `detail(reference, judgement)`.
+        ask: what else is asked of a fitted model, as arguments of `judge`: `ask(model, reference, seed)`.
     """
 
     noun: str
@@ -53,3 +59,4 @@ class Subject:
     check_model: Callable[[Any, Judgement], tuple[Finding, ...]]
     quality: Callable[[Judgement], str]
     detail: Callable[[Any, Judgement], dict[str, Any]]
+    ask: Callable[[Any, Any, int], dict[str, Any]] = nothing

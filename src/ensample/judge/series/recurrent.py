@@ -63,7 +63,7 @@ class _Loop(torch.autograd.Function):
     """The loop over the steps, rows innermost, so that every operation runs along memory."""
 
     @staticmethod
-    def forward(ctx: Any, fed: Tensor, inner: Tensor, bias: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, fed: Tensor, inner: Tensor, bias: Tensor) -> Tensor:
         """States of what each step is fed with [steps, networks, 3 hidden, rows]."""
         steps, networks, triple, rows = fed.shape
         hidden = triple // 3
@@ -80,7 +80,7 @@ class _Loop(torch.autograd.Function):
         return states[1:]
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Gradients of what was fed, the inner weights and their bias."""
         inner, states, gates, news, kept = ctx.saved_tensors
         hidden = news.shape[2]
@@ -145,5 +145,5 @@ def told(networks: Recurrents, x: Tensor, rows: int = 4_096) -> Tensor:
     """Outputs [networks, rows, steps, outputs] of values [rows, steps, inputs], the same for all networks."""
     count = len(networks.inlet)
     with torch.inference_mode(), machine(1):
-        parts = [networks.told(networks(laid(part.expand(count, *part.shape)))) for part in x.split(rows)]
+        parts = [networks.told(networks(laid(part.expand(count, *part.shape)))) for part in torch.split(x, rows)]
     return torch.cat(parts, 3).permute(1, 3, 0, 2)

@@ -15,7 +15,7 @@ RUN = 3
 """Characters of the n-grams that are counted."""
 
 
-def lengths(made: np.ndarray, real: np.ndarray, seed: int) -> Measure:
+def lengths(made: np.ndarray, real: np.ndarray, seed: int, noun: str = "texts", unit: str = "characters") -> Measure:
     """Wasserstein-1 distance of the numbers of characters [texts], as a share of the mean of real texts."""
     scale = max(float(real.mean()), 1.0)
     value = _moved(made, real, np.ones((1, len(made))), np.ones((1, len(real))))[0] / scale
@@ -23,10 +23,10 @@ def lengths(made: np.ndarray, real: np.ndarray, seed: int) -> Measure:
     draws = _moved(made, real, *weights) / scale
     low, high = spread(float(value), draws, (0.0, math.inf))
     words = (
-        f"lengths would have to move by {value:.1%} of the mean: made texts have {made.mean():,.1f} characters in the "
+        f"lengths would have to move by {value:.1%} of the mean: made {noun} have {made.mean():,.1f} {unit} in the "
         f"mean (median {np.median(made):,.0f}), real ones {real.mean():,.1f} (median {np.median(real):,.0f})"
     )
-    how = f"bootstrap of {len(made):,} made and {len(real):,} held-out texts"
+    how = f"bootstrap of {len(made):,} made and {len(real):,} held-out {noun}"
     return Measure(LENGTHS, float(value), low, high, "lower", 0.0, words, how, draws=draws)
 
 
