@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast
 
@@ -13,11 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ensample.data.dataset import Dataset
 from ensample.errors import CapabilityError, InputError
 from ensample.events import Batch
 from ensample.families.abilities import Continues, FillsIn
 from ensample.kinds.textcodec import TextCodec
-from ensample.sampling import given_row
+from ensample.sampling import given_row, given_rows
 from ensample.solvers.continuation import Continuation, Represents
 from ensample.solvers.decoding import (
     Ended,
@@ -42,10 +43,11 @@ ROWS = 128
 
 
 class Asked(NamedTuple):
-    """What a text goes on from, and what it leads to; None if that is open."""
+    """What a text goes on from, what it leads to (None if that is open), and its row where conditions are a table."""
 
     prompt: str
     suffix: str | None = None
+    row: int | None = None
 
 
 class Written(str):
@@ -91,7 +93,7 @@ class Writer:
 
     model: Model
     options: Options
-    where: Mapping[str, Any] | None
+    where: Mapping[str, Any] | Dataset | None
     seed: int | None
     draft: Model | None
     log_probs: bool
@@ -103,7 +105,9 @@ class Writer:
         self.options.constraint(self.tokenizer.pieces, 0)  # tells at once if it cannot be read
         if self.draft is not None:
             _check_draft(self.model, self.draft, self.options)
-        self._seen: Counter[Asked] = Counter()
+        self._seen: Counter[str] = Counter()
+        given = self.where.select(list(self.model.codec.given)) if isinstance(self.where, Dataset) else None
+        self._told = [] if given is None else [repr(row) for row in given.to_arrow().to_pylist()]
 
     def written(self, asked: list[Asked], n: int) -> list[Written]:
         """`n` texts for each of what is asked."""
@@ -175,7 +179,7 @@ class Writer:
 
     def _most(self, asked: list[Asked]) -> int:
         """Tokens that may be written."""
-        if asked[0].suffix is None:
+        if asked[0].suffix is None and isinstance(self.model.distribution, Continues):
             return self.options.tokens
         return min(self.options.tokens, cast(FillsIn, self.model.distribution).longest_between)
 
@@ -183,11 +187,12 @@ class Writer:
         """A row for each prompt, equal ones read once; and their classes behind one another, flush right."""
         different = list(dict.fromkeys(asked))
         tokens = self.tokens_of([one.prompt for one in different], model)
-        before = self.batch_of(tokens, model)
-        if asked[0].suffix is None:
-            begun = cast(Continues, model.distribution).continuation(before)
+        before = self.batch_of(tokens, model, [one.row for one in different])
+        if asked[0].suffix is None and isinstance(model.distribution, Continues):
+            begun = model.distribution.continuation(before)
         else:
-            after = self.batch_of(self.tokens_of([one.suffix or "" for one in different], model), model)
+            texts = [one.suffix for one in different if one.suffix is not None]
+            after = self.batch_of(self.tokens_of(texts, model), model) if texts else None
             begun = cast(FillsIn, model.distribution).between(before, after, self._most(asked))
         rows = torch.tensor([different.index(one) for one in asked])
         flush = torch.nn.utils.rnn.pad_sequence(
@@ -201,20 +206,26 @@ class Writer:
         codec = cast(TextCodec, (model or self.model).codec)
         return [torch.from_numpy(found) for found in codec.kind.tokens_of(texts)]
 
-    def batch_of(self, tokens: list[Tensor], model: Model | None = None) -> Batch:
-        """Texts of these classes as records, with the given fields."""
+    def batch_of(
+        self, tokens: list[Tensor], model: Model | None = None, rows: Sequence[int | None] | None = None
+    ) -> Batch:
+        """Texts of these classes as records, with the given fields: of these rows where conditions are a table."""
         lengths = torch.tensor([len(row) for row in tokens])
         cells = torch.nn.utils.rnn.pad_sequence(tokens, batch_first=True)[:, :, None]
         steps = torch.arange(cells.shape[1]) < lengths[:, None]
-        cond = given_row(model or self.model, self.where or {})
-        return Batch(cells, steps[:, :, None], None if cond is None else cond.repeat(len(tokens)), lengths=lengths)
+        if isinstance(self.where, Dataset):
+            cond = given_rows(model or self.model, self.where.take(cast("list[int]", rows)))
+        elif (cond := given_row(model or self.model, self.where or {})) is not None:
+            cond = cond.repeat(len(tokens))
+        return Batch(cells, steps[:, :, None], cond, lengths=lengths)
 
     def seed_of(self, asked: Asked) -> list[int]:
-        """Random numbers of a text depend on its prompt and on how many of the same came before, on no other row."""
-        whole = asked.prompt if asked.suffix is None else f"{asked.prompt}\0{asked.suffix}"
+        """Random numbers of a text depend on what is asked and on how many of the same came before, on no other row."""
+        told = None if asked.row is None else self._told[asked.row]
+        whole = "\0".join(part for part in (asked.prompt, asked.suffix, told) if part is not None)
         digest = np.frombuffer(hashlib.sha256(whole.encode()).digest(), np.uint32)
-        self._seen[asked] += 1
-        return [cast(int, self.seed), *digest.tolist(), self._seen[asked]]
+        self._seen[whole] += 1
+        return [cast(int, self.seed), *digest.tolist(), self._seen[whole]]
 
     def as_written(self, asked: Asked, passage: Passage) -> Written:
         """A passage as a string."""

@@ -6,8 +6,13 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Unpack, cast
 
+import numpy as np
+import pyarrow as pa
+
 from ensample import filler
+from ensample.data.dataset import Dataset
 from ensample.errors import InputError
+from ensample.kinds.alone import AloneCodec
 from ensample.kinds.textcodec import TextCodec
 from ensample.sampling import counted
 from ensample.solvers.decoding.options import Drawing, Options, Searching
@@ -25,7 +30,7 @@ def generate(
     suffix: str | Sequence[str] | None = None,
     candidates: int = 64,
     draft: Model | None = None,
-    where: Mapping[str, Any] | None = None,
+    where: Mapping[str, Any] | Any = None,
     seed: int | None = None,
     log_probs: bool = False,
     **options: Unpack[Searching],
@@ -69,14 +74,15 @@ def generate(
         draft: a faster model over the same tokens that proposes tokens, for `model` to check several at once; the
             distribution stays that of `model` (speculative decoding). Pays for few texts and a `model` that is slow.
         ahead: tokens proposed at once (4).
-        where: one value for each given field.
+        where: one value for each given field; or a table with a row for each text (anything that `read` takes), which
+            all have one prompt, or one each: `where={"de": ["Ein Hund.", "Zwei Katzen."]}` where a text is given.
         seed: same seed and prompt, same text: alone or beside others (but for rounding, which may change one token in
             a million). Texts of the same prompt are different. None draws a fresh one.
         log_probs: also give the log-probability of each token.
 
     Returns:
-        For one prompt as a string and n=1 a `Written`, which is a string; otherwise a list, `n` for each prompt in
-        their order.
+        For one prompt as a string and n=1 a `Written`, which is a string; otherwise a list, `n` for each prompt (or
+        row of a table) in their order.
 
     Raises:
         InputError: an option out of its range, options that contradict one another, or a constraint that cannot be
@@ -87,14 +93,16 @@ def generate(
     if wishes.searches and rows > (most := wishes.beams or 1):
         raise InputError("A search finds so many texts.", "generate, n", f"{rows} of {most}", f"say n={most}")
     asked = _asked(model, [prompts] if isinstance(prompts, str) else list(prompts), suffix)
-    writer = Writer(model, wishes, where, seed, draft, log_probs)
+    if isinstance(told := _told(model, where), Dataset):
+        asked = _each(asked, len(told))
+    writer = Writer(model, wishes, told, seed, draft, log_probs)
     if suffix is not None:
         filler.check(model, writer)
     if suffix is not None and not filler.is_native(model):
         made = filler.weighed(writer, asked, rows, tries)
     else:
         made = writer.searched(asked, rows) if wishes.beams is not None else writer.written(asked, rows)
-    return made[0] if isinstance(prompts, str) and rows == 1 else made
+    return made[0] if isinstance(prompts, str) and rows == 1 and not isinstance(told, Dataset) else made
 
 
 def stream(
@@ -122,6 +130,29 @@ def stream(
     if suffix is not None:
         filler.check(model, writer, stream=True)
     return writer.pieces_of(asked[0])
+
+
+def _told(model: Model, where: Any) -> Mapping[str, Any] | Dataset | None:
+    """Conditions: one value for each given field, or a table with a row for each text."""
+    source = model.codec.source if isinstance(model.codec, AloneCodec) else None
+    several = source is not None and isinstance(where, Mapping) and _listed(where.get(source.field))
+    return where if where is None or (isinstance(where, Mapping) and not several) else model._dataset(where)
+
+
+def _listed(value: Any) -> bool:
+    return isinstance(value, Sequence | np.ndarray | pa.Array | pa.ChunkedArray) and not isinstance(value, str)
+
+
+def _each(asked: list[Asked], rows: int) -> list[Asked]:
+    """What is asked of each row of a table. Raises InputError if prompts are neither one nor as many."""
+    if asked[0].suffix is not None:
+        rule = "What stands between a prompt and a suffix is written under one condition."
+        raise InputError(rule, "generate, where", f"a table of {rows} rows", "name one value for each given field")
+    if len(asked) not in (1, rows):
+        seen = f"{len(asked)} prompts for {rows} rows"
+        raise InputError("Each row has its prompt.", "generate, where", seen, "give one for all, or one for each")
+    several = asked * rows if len(asked) == 1 else asked
+    return [one._replace(row=row) for row, one in enumerate(several)]
 
 
 def _asked(model: Model, prompts: list[str], suffix: str | Sequence[str] | None) -> list[Asked]:
