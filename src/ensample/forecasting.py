@@ -54,8 +54,8 @@ def forecast(
         level: masses of the central bands that are told, between 0 and 1.
         draws: paths of each series.
         seed: same seed, same paths.
-        at_once: steps of a window that are drawn together; half a window if None. Fewer see more of what was before,
-            and take longer.
+        at_once: steps of a window that are drawn together; a quarter of a window if None. Fewer see more of what was
+            before, and take longer; where many small steps add up, their mistakes do too.
 
     Raises:
         InputError: a count or level is out of range, or the history has not the variables of the model.
@@ -63,7 +63,7 @@ def forecast(
     codec = cast(SequenceCodec, model.codec)
     window = codec.event.max_length
     count = counted(max(1, window // 2) if steps is None else steps, "steps")
-    together = counted(max(1, window // 2) if at_once is None else at_once, "at_once")
+    together = counted(max(1, window // 4) if at_once is None else at_once, "at_once")
     if codec.event.fixed and together >= max(2, window):
         fix = f"say at most {max(1, window - 1)}"
         raise InputError("A window holds something to go on from.", "at_once", f"{together} of {window} steps", fix)

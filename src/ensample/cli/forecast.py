@@ -21,7 +21,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--draws", type=count_from(1), default=200, metavar="N", help="paths (%(default)s)")
     parser.add_argument(
-        "--at-once", type=count_from(1), metavar="N", help="steps drawn together (default: half a window)"
+        "--at-once", type=count_from(1), metavar="N", help="steps drawn together (default: a quarter of a window)"
     )
     add_seed(parser)
     parser.add_argument(
