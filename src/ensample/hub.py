@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeGuard, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard, cast
 
 import torch
 from torch import Generator, Tensor
@@ -13,9 +13,11 @@ from ensample.data.schema import Field, Schema
 from ensample.data.texts import TEXT
 from ensample.errors import FormatError, InputError
 from ensample.families import Pretrained as Family
+from ensample.families import PretrainedTranslation as Translation
 from ensample.families.abilities import Exports
-from ensample.families.sequences.pretrained.model import PretrainedSequences
 from ensample.families.sequences.pretrained.network import network_of
+from ensample.families.sequences.pretrained.sourced import PretrainedTranslations
+from ensample.families.sequences.pretrained.stored import Stored, places_of
 from ensample.kinds.codecs import Codec, codec_of
 from ensample.kinds.text import Text
 from ensample.kinds.textcodec import TextCodec
@@ -30,6 +32,9 @@ CONFIG, INDEX, TOKENIZER = "config.json", "model.safetensors.index.json", "token
 CONTEXT = 1024
 """Most tokens that a checkpoint looks back on, unless `ensample.families.Pretrained(context=...)` says more."""
 
+SOURCE = "source"
+"""The field that the text of an encoder with a decoder is given."""
+
 UNSEEN = 1e-12
 """Probability of a missing text, of which a checkpoint knows nothing."""
 
@@ -43,39 +48,88 @@ def is_checkpoint(path: Path) -> bool:
 
 
 def opened(folder: Path) -> Model:
-    """A causal language model of Hugging Face as a model of texts: `config.json`, `*.safetensors`, `tokenizer.json`.
+    """A language model of Hugging Face as a model of texts: `config.json`, `*.safetensors`, `tokenizer.json`.
 
-    The end-of-text token is the end of a text, and the beginning-of-text token, or else that of the end, is what a text
-    begins behind. Weights are taken to float32.
+    The end-of-text token is the end of a text. A causal language model is one of the field `text`, which begins behind
+    the beginning-of-text token, or else that of the end. An encoder with a decoder is one of `text` given `source`; see
+    `ensample.families.PretrainedTranslation`. Weights are taken to float32.
 
     Raises:
         FormatError: a file is missing, damaged, or of another network; the weights are pickled, which is never read.
-        CapabilityError: the network is no causal language model of `transformers`, or needs code of its own.
+        CapabilityError: the network is none of these that `transformers` has, or needs code of its own.
         MissingPackage: `transformers` or `tokenizers` is not installed.
     """
     from ensample.model import Model
 
     config = _json(folder / CONFIG)
     weights = _weights(folder)
+    sourced = bool(config.get("is_encoder_decoder"))
     with torch.device("meta"):  # names and shapes; the network itself is made by `restore`
-        network = network_of(config, Generator())
+        network = network_of(config, Generator(), sourced)
+    made = _translating(folder, network) if sourced else _writing(folder, network)
+    arrays = {f"network.{name}": weight for name, weight in _fitted(network, weights, folder).items()}
+    arrays |= {"missing": torch.zeros((), dtype=torch.float64), "longest": torch.tensor(made.facts["context"])}
+    restored = made.family.restore(made.codec.event, made.codec.given_event, arrays, {"config": config, **made.facts})
+    restored.net.check()
+    return Model(made.codec, made.family, restored, {"rows": 0, "seconds": 0.0, "seed": 0, "budget": {}})
+
+
+class _Made(NamedTuple):
+    """What the files around the weights tell."""
+
+    codec: Codec
+    family: Family | Translation
+    facts: dict[str, Any]
+
+
+def _writing(folder: Path, network: Any) -> _Made:
+    """Of a causal language model."""
     words = network.config.get_text_config()
+    context = min(CONTEXT, places_of(network) or CONTEXT)
+    tokens = _tokens(folder, words)
+    begin = tokens.end if tokens.token(words.bos_token_id) is None else int(words.bos_token_id)
+    codec = codec_of(Schema((_field(TEXT, tokens, context),)), (TEXT,))
+    return _Made(codec, Family(context=context), {"begin": begin, "end": tokens.end, "context": context})
+
+
+def _translating(folder: Path, network: Any) -> _Made:
+    """Of an encoder with a decoder."""
+    words, path = network.config.get_text_config(), folder / "generation_config.json"
+    said = {**_json(folder / CONFIG), **(read_json(path) if path.exists() else {})}
+    tokens = _tokens(folder, words, lossy=True)
+    start = said.get("decoder_start_token_id", getattr(words, "decoder_start_token_id", None))
+    if not isinstance(start, int) or not 0 <= start < words.vocab_size:
+        raise FormatError(
+            "A checkpoint says which token its decoder starts with.",
+            str(folder / CONFIG),
+            f"decoder_start_token_id {json.dumps(start)}, of {words.vocab_size} tokens",
+            'write its number into config.json: "decoder_start_token_id": ...',
+        )
+    before, behind = tokens.around()
+    forced = said.get("forced_bos_token_id")
+    begin = [start, *(before if forced is None else [int(forced)])]
+    places = places_of(network) or CONTEXT
+    context, longest = min(CONTEXT, places + 1 - len(begin)), places - len(before) - len(behind)
+    fields = _field(SOURCE, tokens, longest), _field(TEXT, tokens, context)
+    around = {"before": list(before), "behind": list(behind)}
+    facts = {"begin": begin, "end": tokens.end, **around, "context": context}
+    return _Made(codec_of(Schema(fields), (TEXT,), (SOURCE,)), Translation(context=context), facts)
+
+
+def _tokens(folder: Path, words: Any, lossy: bool = False) -> Tokens:
+    """The tokenizer; a `lossy` one may have a token for what its vocabulary lacks."""
     end = _end(folder, words)
-    size, places = int(words.vocab_size), getattr(words, "max_position_embeddings", None)
-    context = min(CONTEXT, int(places or CONTEXT))
-    tokens = Tokens(_text(folder / TOKENIZER), size, end)
+    size, stored = int(words.vocab_size), _text(folder / TOKENIZER)
+    tokens = Tokens(stored, size, end)
+    if lossy and (unknown := tokens.lacking()) is not None and 0 <= unknown < size and unknown != end:
+        tokens = Tokens(stored, size, end, unknown)
     if len(tokens.pieces) != size - 1 or tokens.token(end) is None:
         raise _unlike(folder / CONFIG, f"eos_token_id {end}, which is no token of the tokenizer")
-    begin = end if tokens.token(words.bos_token_id) is None else int(words.bos_token_id)
-    kind = Text("string", Tokens.name, tokens.state, context, False, UNSEEN)
-    codec = codec_of(Schema((Field(TEXT, "string", kind),)), (TEXT,))
-    family = Family(context=context)
-    arrays = {f"network.{name}": weight for name, weight in _fitted(network, weights, folder).items()}
-    arrays |= {"missing": torch.zeros((), dtype=torch.float64), "longest": torch.tensor(context)}
-    facts = {"config": config, "begin": begin, "end": end, "context": context}
-    made = family.restore(codec.event, None, arrays, facts)
-    made.net.check()
-    return Model(codec, family, made, {"rows": 0, "seconds": 0.0, "seed": 0, "budget": {}})
+    return tokens
+
+
+def _field(name: str, tokens: Tokens, longest: int) -> Field:
+    return Field(name, "string", Text("string", Tokens.name, tokens.state, longest, False, UNSEEN))
 
 
 def is_pretrained(codec: Codec) -> TypeGuard[TextCodec]:
@@ -100,8 +154,12 @@ def export(model: Model, folder: str | Path) -> None:
         )
     tokens = cast(Tokens, cast(TextCodec, model.codec).kind.tokens)
     distribution = model.distribution
-    assert isinstance(distribution, Exports) and isinstance(distribution, PretrainedSequences)
+    assert isinstance(distribution, Exports) and isinstance(distribution, Stored)
     named = {"bos_token": tokens.token(distribution.net.begin), "eos_token": tokens.token(tokens.end)}
+    if isinstance(distribution, PretrainedTranslations):
+        config = distribution.net.network.config
+        for mark in ("bos_token", "pad_token"):
+            named[mark] = tokens.token(getattr(config, f"{mark}_id", None))
 
     def write(target: Path) -> None:
         distribution.export(target)

@@ -29,7 +29,7 @@ from ensample.families.neighbours import Kernels, Smote
 from ensample.families.resample import Resample
 from ensample.families.sequences.autoregressive import SequenceAutoregressive
 from ensample.families.sequences.ngram import Ngram
-from ensample.families.sequences.pretrained import Pretrained
+from ensample.families.sequences.pretrained import Pretrained, PretrainedTranslation
 from ensample.families.sequences.translation import SequenceToSequence
 from ensample.families.trees.family import Trees
 from ensample.families.vae.family import Vae
@@ -72,6 +72,7 @@ TABLE: dict[str, type[Family]] = {
         SequenceBlend,
         SequenceToSequence,
         Pretrained,
+        PretrainedTranslation,
     )
 }
 """Every family by its public name."""
@@ -107,6 +108,7 @@ __all__ = [
     "Ngram",
     "PerClass",
     "Pretrained",
+    "PretrainedTranslation",
     "Resample",
     "SequenceAutoregressive",
     "SequenceBlend",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ import pyarrow.compute as pc
 from ensample.data.frames import optional
 from ensample.errors import CapabilityError, InputError
 from ensample.kinds.tokens.base import Tokenizer, damaged
+from ensample.kinds.tokens.characters import SURROGATES, UNICODE
 from ensample.kinds.tokens.subwords import shown_bytes
 
 BLANK = "\u2581"
@@ -38,6 +40,9 @@ class Pretrained(Tokenizer):
         stored: the tokenizer as `tokenizers` writes it, JSON.
         size: numbers that the network has, the end included.
         end: number of the token that ends a text.
+        unknown_token: number of the token that stands for what the vocabulary lacks; None for one that must lack
+            nothing. A run of characters that it stands for is priced letter by letter: its length geometric with mean
+            2, each letter uniform over Unicode.
 
     Raises:
         CapabilityError: its vocabulary lacks bytes, so that there are texts that it cannot tell.
@@ -47,6 +52,7 @@ class Pretrained(Tokenizer):
     stored: str
     size: int
     end: int
+    unknown_token: int | None = None
 
     name: ClassVar[str] = "pretrained"
 
@@ -55,14 +61,37 @@ class Pretrained(Tokenizer):
         """From `state`."""
         try:
             plain = json.loads(state)
-            return cls(str(plain["tokenizer"]), int(plain["size"]), int(plain["end"]))
+            unknown = plain.get("unknown")
+            return cls(
+                str(plain["tokenizer"]),
+                int(plain["size"]),
+                int(plain["end"]),
+                None if unknown is None else int(unknown),
+            )
         except (ValueError, KeyError, TypeError) as error:
             raise damaged(cls.name, str(error)) from error
 
     @property
     def state(self) -> str:
-        """The tokenizer and the two numbers, JSON."""
-        return json.dumps({"tokenizer": self.stored, "size": self.size, "end": self.end}, ensure_ascii=False)
+        """The tokenizer and the numbers, JSON."""
+        plain = {"tokenizer": self.stored, "size": self.size, "end": self.end}
+        more = {} if self.unknown_token is None else {"unknown": self.unknown_token}
+        return json.dumps({**plain, **more}, ensure_ascii=False)
+
+    @property
+    def unknown(self) -> int | None:  # type: ignore[override]
+        """The class of what the vocabulary lacks, None if it lacks nothing."""
+        return None if self.unknown_token is None else self.unknown_token - (self.unknown_token > self.end)
+
+    def prices(self, texts: pa.Array) -> np.ndarray:
+        """Spell what the vocabulary lacks."""
+        total = np.zeros(len(texts))
+        if self.unknown_token is None:
+            return total
+        for row, one in enumerate(self._made.encode_batch(texts.to_pylist(), add_special_tokens=False)):
+            spans = [span for number, span in zip(one.ids, one.offsets, strict=True) if number == self.unknown_token]
+            total[row] = -sum(end - start for start, end in spans) * math.log(2 * (UNICODE - len(SURROGATES)))
+        return total
 
     @property
     def classes(self) -> int:
@@ -80,7 +109,11 @@ class Pretrained(Tokenizer):
         found = [b""] * self.size
         for token, number in named.items():
             found[number] = b"" if number in marks else spelled(token)
-        self._check_bytes(set(found) if self._of_bytes else {spelled(token) for token in named if _BYTE.match(token)})
+        if self.unknown_token is None:
+            each = {spelled(token) for token in named if self._of_bytes or _BYTE.match(token)}
+            self._check_bytes(each)
+        else:
+            found[self.unknown_token] = b""
         del found[self.end]
         return tuple(found)
 
@@ -122,10 +155,28 @@ class Pretrained(Tokenizer):
             for part in self._parts("normalizer", "pre_tokenizer")
         )
 
+    def around(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Numbers of the tokens that it puts before and behind a text that is read, not written."""
+        bare = self._made.encode("a", add_special_tokens=False).ids
+        whole = self._made.encode("a", add_special_tokens=True).ids
+        first = next(j for j in range(len(whole)) if whole[j : j + len(bare)] == bare)
+        return tuple(whole[:first]), tuple(whole[first + len(bare) :])
+
+    def lacking(self) -> int | None:
+        """Number of its token for what the vocabulary lacks; None if it has none, or has bytes to fall back to."""
+        model = json.loads(self.stored).get("model", {})
+        if self._of_bytes or model.get("byte_fallback"):
+            return None
+        number = model.get("unk_id")
+        found = number if number is not None else self._made.token_to_id(model.get("unk_token") or "")
+        return None if found is None else int(found)
+
     @property
     def lossless(self) -> bool:
         """Whether texts come back as they were."""
-        return all(_keeps_all(part) for part in self._parts("normalizer", "pre_tokenizer"))
+        return self.unknown_token is None and all(
+            _keeps_all(part) for part in self._parts("normalizer", "pre_tokenizer")
+        )
 
     def token(self, number: Any) -> str | None:
         """How the vocabulary writes the token of this number; None if it has none."""
@@ -162,6 +213,7 @@ class Pretrained(Tokenizer):
     def describe(self) -> str:
         """How many, and whether texts come back as they were."""
         lost = "" if self.lossless else "; texts come back normalised, not always as they were"
+        lost += "" if self.unknown_token is None else "; characters that it does not know are lost"
         return f"{self.classes:,} tokens of a checkpoint{lost}"
 
 

@@ -1,5 +1,6 @@
-"""Causal language models of Hugging Face's `transformers`."""
+"""Language models of Hugging Face's `transformers`."""
 
 from ensample.families.sequences.pretrained.family import Pretrained
+from ensample.families.sequences.pretrained.sourced import PretrainedTranslation
 
-__all__ = ["Pretrained"]
+__all__ = ["Pretrained", "PretrainedTranslation"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -15,6 +14,7 @@ from ensample.families.base import Distribution, Player, at_least
 from ensample.families.sequences.autoregressive.sliding import Sliding
 from ensample.families.sequences.pretrained.model import PretrainedSequences
 from ensample.families.sequences.pretrained.network import PretrainedNet, network_of
+from ensample.families.sequences.pretrained.stored import asked, filled, places_of
 from ensample.families.training import Training
 from ensample.kinds.records import Records
 from ensample.kinds.sequences import Sequences
@@ -113,7 +113,7 @@ class Pretrained(Training):
         assert isinstance(step, Discrete)
         context, mark = self.context or CONTEXT, step.classes
         tokens = {"vocab_size": mark + 1, "bos_token_id": mark, "eos_token_id": mark, "pad_token_id": None}
-        config = {"max_position_embeddings": context, **self._asked(), **tokens}
+        config = {"max_position_embeddings": context, **asked(self.config, SMALL), **tokens}
         facts = {"config": config, "begin": mark, "end": mark, "context": context}
         module = self._module(records.event, facts, Generator().manual_seed(seed))
         most = min(MOST_DRAWN, max(FEWEST_DRAWN, 4 * int(records.lengths.max())))
@@ -121,16 +121,6 @@ class Pretrained(Training):
         if records.event.missing:
             module.missing.fill_((records.lengths == MISSING_LENGTH).mean())
         return module
-
-    def _asked(self) -> dict[str, Any]:
-        try:
-            asked = json.loads(self.config) if self.config else SMALL
-        except ValueError as error:
-            asked = str(error)
-        if not isinstance(asked, dict):
-            fix = f"for example {json.dumps(SMALL)}"
-            raise InputError("A configuration is a JSON object.", "pretrained, config", str(asked), fix)
-        return asked
 
     def prepared(self, records: Sequences) -> Windows:
         """Windows of one stream of all records, no longer than that."""
@@ -174,18 +164,14 @@ class Pretrained(Training):
     ) -> PretrainedSequences:
         """Inverse of `PretrainedSequences.arrays` and `facts`; `context` and `longest` of this family, if said."""
         module = self._module(event, {**facts, "context": self.context or facts["context"]}, Generator())
-        weights = {n.removeprefix("network."): weight for n, weight in arrays.items() if n.startswith("network.")}
-        learned = {name for name, _ in module.net.network.named_parameters()}
-        if strange := (learned - weights.keys()) | (weights.keys() - module.net.kept().keys()):
-            raise KeyError(f"weights {sorted(strange)[:3]}")
-        module.net.network.load_state_dict(weights, strict=False)  # tied ones are filled by their twins
+        filled(module.net, arrays)
         module.missing.copy_(arrays["missing"])
         module.longest.copy_(arrays["longest"] if self.longest is None else torch.tensor(self.longest))
         return module.eval()
 
     def _module(self, event: Ragged, facts: dict[str, Any], generator: Generator) -> PretrainedSequences:
         network = network_of(facts["config"], generator)
-        most = getattr(network.config.get_text_config(), "max_position_embeddings", None)
+        most = places_of(network)
         if most and facts["context"] > most:
             seen = f"{facts['context']}, of a network of {most}"
             raise InputError("A network has so many places.", "pretrained, context", seen, f"say context={most}")

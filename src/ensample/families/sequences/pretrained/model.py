@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import copy
-from pathlib import Path
 from typing import Any, cast
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from ensample.events import Batch, Ragged
 from ensample.families.sequences.autoregressive.model import AutoregressiveSequences, check_whole, targets_of
 from ensample.families.sequences.autoregressive.sliding import Sliding
 from ensample.families.sequences.pretrained.network import PretrainedNet
+from ensample.families.sequences.pretrained.stored import Stored
 from ensample.families.sequences.pretrained.writing import Writing
 from ensample.nets.machine import operations
 
 
-class PretrainedSequences(AutoregressiveSequences):
+class PretrainedSequences(Stored, AutoregressiveSequences):
     """p(x) = product over t of p(x_t | x_<t), with the end of the record as its last factor; see `Pretrained`."""
 
     net: PretrainedNet  # type: ignore[assignment]  # it is called in the same way
@@ -67,20 +65,7 @@ class PretrainedSequences(AutoregressiveSequences):
         check_whole(prompts)
         return Writing.of(self.net, self.sliding, prompts)
 
-    def arrays(self) -> dict[str, Tensor]:
-        """Weights, tied ones once; the share of missing records, and how long a drawn one may be."""
-        weights = {f"network.{name}": weight for name, weight in self.net.kept().items()}
-        return {**weights, "missing": self.missing, "longest": self.longest}
-
     def facts(self) -> dict[str, Any]:
         """The configuration as `config.json` has it, the tokens of beginning and end, and the context."""
         tokens = {"begin": self.net.begin, "end": self.net.end}
         return {"config": self.config, **tokens, "context": self.sliding.context}
-
-    def export(self, folder: Path) -> None:
-        """Write `config.json` and the weights as `transformers` reads them."""
-        config = copy.deepcopy(self.net.network.config)
-        config.architectures, config.dtype = [type(self.net.network).__name__], "float32"
-        config.save_pretrained(folder)
-        weights = {name: weight.contiguous() for name, weight in self.net.kept().items()}
-        save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})

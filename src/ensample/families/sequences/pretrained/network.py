@@ -1,4 +1,4 @@
-"""A causal language model of `transformers` as a network over classes: the end has the last column, whatever it was."""
+"""A language model of `transformers` as a network over classes: the end has the last column, whatever it was."""
 
 from __future__ import annotations
 
@@ -19,12 +19,17 @@ ALIKE = 1e-3
 """How far logits of the same place may differ by rounding."""
 
 
-def network_of(config: dict[str, Any], generator: Generator) -> Any:
+def network_of(config: dict[str, Any], generator: Generator, sourced: bool = False) -> Any:
     """The network that `transformers` makes of a configuration, float32, its weights drawn; nothing is downloaded.
 
+    Arguments:
+        config: as `config.json` has it.
+        generator: of the weights.
+        sourced: whether it is to be an encoder with a decoder, and not a causal language model.
+
     Raises:
-        CapabilityError: the configuration is of no causal language model that is known to `transformers`, or asks for
-            code of its own.
+        CapabilityError: the configuration is of no such model that is known to `transformers`, or asks for code of its
+            own.
         MissingPackage: `transformers` is not installed.
     """
     plain = dict(config)
@@ -33,21 +38,21 @@ def network_of(config: dict[str, Any], generator: Generator) -> Any:
         raise CapabilityError(
             rule, "config.json, auto_map", str(plain["auto_map"]), "take one of a class that transformers has itself"
         )
-    if plain.get("is_encoder_decoder"):
-        raise _unfit(str(plain.get("model_type")), "an encoder beside a decoder, which are not read yet")
     transformers = optional("transformers", "hub")
     sort = str(plain.pop("model_type", None))
     try:
         made = transformers.AutoConfig.for_model(sort, **plain)
         with seeded(generator):
-            return transformers.AutoModelForCausalLM.from_config(made, trust_remote_code=False).float()
+            sorts = transformers.AutoModelForSeq2SeqLM if sourced else transformers.AutoModelForCausalLM
+            return sorts.from_config(made, trust_remote_code=False).float()
     except Exception as error:  # classes of `transformers` raise of their own what they do not like
-        raise _unfit(sort, str(error).splitlines()[0] if str(error) else type(error).__name__) from error
+        raise unfit(sort, str(error).splitlines()[0] if str(error) else type(error).__name__) from error
 
 
-def _unfit(sort: str, seen: str) -> CapabilityError:
+def unfit(sort: str, seen: str) -> CapabilityError:
+    """The error for a checkpoint of another sort of network."""
     return CapabilityError(
-        "A checkpoint must be of a causal language model.",
+        "A checkpoint must be of a causal language model, or of an encoder with a decoder that writes texts.",
         f"config.json, model_type {sort!r}",
         seen,
         "take another one",
@@ -92,10 +97,10 @@ class PretrainedNet(nn.Module):
 
     def forward(self, tokens: Tensor, cond: Tensor | None = None) -> Tensor:
         """Logits [rows, tokens, classes + 1] float32 of what follows each of classes and marks [rows, tokens]."""
-        return self._columns(self.network(input_ids=self.numbers(tokens), use_cache=False).logits)
+        return self.columns(self.network(input_ids=self.numbers(tokens), use_cache=False).logits)
 
     @torch.no_grad()
-    def read(self, tokens: Tensor, lengths: Tensor) -> tuple[Tensor, KeysAndValues]:
+    def read(self, tokens: Tensor, lengths: Tensor, cond: Tensor | None = None) -> tuple[Tensor, Any]:
         """Logits [rows, classes + 1] behind the last token of each row, and the memory to go on from; no gradients.
 
         Of tokens [rows, tokens] so many of each row are looked at as `lengths` [rows] says, from 1 on. Padding stands
@@ -120,13 +125,14 @@ class PretrainedNet(nn.Module):
             output_hidden_states=True,
             **known,
         )
-        return out.hidden_states[-1][:, -1].float(), self._columns(out.logits[:, -1]), out.past_key_values
+        return out.hidden_states[-1][:, -1].float(), self.columns(out.logits[:, -1]), out.past_key_values
 
     def numbers(self, tokens: Tensor) -> Tensor:
         """Tokens of the checkpoint for classes and marks."""
         return torch.where(tokens == self.mark, self.begin, tokens + (tokens >= self.end).to(torch.int64))
 
-    def _columns(self, logits: Tensor) -> Tensor:
+    def columns(self, logits: Tensor) -> Tensor:
+        """Logits of classes, and of the end in the last column, from those of tokens."""
         parts = (logits[..., : self.end], logits[..., self.end + 1 :], logits[..., self.end : self.end + 1])
         return torch.cat(parts, -1).to(torch.float32)
 
@@ -150,11 +156,11 @@ class PretrainedNet(nn.Module):
         whole, changed = self(tokens), self(other)
         sort = str(self.network.config.model_type)
         if not torch.allclose(whole[:, :-1], changed[:, :-1], atol=ALIKE):
-            raise _unfit(sort, "what comes later changes what came before")
+            raise unfit(sort, "what comes later changes what came before")
         try:
             _, memory = self.read(tokens[:, :-1], torch.tensor([PROBED - 1]))
             written = memory.take(torch.tensor([0])).step(tokens[:, -1])[1]
         except Exception as error:  # other memories than keys and values have other methods
-            raise _unfit(sort, f"a memory that is no list of keys and values ({error})") from error
+            raise unfit(sort, f"a memory that is no list of keys and values ({error})") from error
         if not torch.allclose(written, whole[:, -1], atol=ALIKE):
-            raise _unfit(sort, "it goes on from its memory otherwise than it reads")
+            raise unfit(sort, "it goes on from its memory otherwise than it reads")

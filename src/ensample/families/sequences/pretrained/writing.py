@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from ensample.events import Batch
 from ensample.families.sequences.autoregressive.sliding import Sliding
-from ensample.families.sequences.pretrained.network import KeysAndValues, PretrainedNet
+from ensample.families.sequences.pretrained.network import PretrainedNet
 
 
 class Writing:
@@ -22,22 +22,25 @@ class Writing:
         net, sliding: of the model.
         inputs: mark and classes of the window of each row, int64 [rows, context].
         used: how many of them there are [rows].
+        told: what the network is told of each row beside its classes, the sources [rows, places]; None for nothing.
     """
 
-    def __init__(self, net: PretrainedNet, sliding: Sliding, inputs: Tensor, used: Tensor) -> None:
-        self.net, self.sliding, self.inputs, self.used = net, sliding, inputs, used
+    def __init__(
+        self, net: PretrainedNet, sliding: Sliding, inputs: Tensor, used: Tensor, told: Tensor | None = None
+    ) -> None:
+        self.net, self.sliding, self.inputs, self.used, self.told = net, sliding, inputs, used, told
         self.state = torch.empty(0)
         self.following, self.memory = self._read()
 
     @classmethod
-    def of(cls, net: PretrainedNet, sliding: Sliding, prompts: Batch) -> Self:
+    def of(cls, net: PretrainedNet, sliding: Sliding, prompts: Batch, told: Tensor | None = None) -> Self:
         """Read prompts of any lengths; those that are missing or unknown are empty."""
         assert prompts.lengths is not None
         lengths = prompts.lengths.clamp(min=0)
         first = sliding.start(lengths)
         whole = F.pad(prompts.cells[:, :, 0], (1, 0), value=net.mark)
         place = (first[:, None] + torch.arange(sliding.context)).clamp(max=whole.shape[1] - 1)
-        return cls(net, sliding, whole.gather(1, place), lengths + 1 - first)
+        return cls(net, sliding, whole.gather(1, place), lengths + 1 - first, told)
 
     def logits(self) -> Tensor:
         """Logits of the next class of each row, float32 [rows, classes + 1]; the last is the end."""
@@ -66,10 +69,10 @@ class Writing:
         taken = object.__new__(type(self))
         taken.net, taken.sliding = self.net, self.sliding
         taken.inputs, taken.used, taken.following = self.inputs[rows], self.used[rows], self.following[rows]
-        taken.memory = self.memory.take(rows)
+        taken.memory, taken.told = self.memory.take(rows), None if self.told is None else self.told[rows]
         taken.state = self.state[rows] if len(self.state) else self.state
         return taken
 
-    def _read(self) -> tuple[Tensor, KeysAndValues]:
+    def _read(self) -> tuple[Tensor, Any]:
         most = int(self.used.max()) if len(self.used) else 1
-        return self.net.read(self.inputs[:, :most], self.used)
+        return self.net.read(self.inputs[:, :most], self.used, self.told)

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import torch
 from torch import Generator, Tensor
+from torch.nn import functional as F
 
 from ensample.errors import InputError
 from ensample.events import MISSING_LENGTH, Batch, Discrete, Mixed, Ragged
@@ -162,26 +163,13 @@ class SequenceToSequence(Training):
         """Maximum likelihood, in nats a class."""
 
         def loss(batch: Batch, generator: Generator) -> Tensor:
-            total, count = torch.zeros(()), 0
-            for _, part in parts_of(batch, AT_ONCE):
-                log_p, targets = module.log_p(part)
-                there = targets >= 0
-                nats = -log_p.gather(2, targets.clamp(min=0)[:, :, None])[:, :, 0]
-                if self.label_smoothing:
-                    nats = torch.lerp(nats, -log_p.mean(2), self.label_smoothing)
-                total, count = total + torch.where(there, nats, 0.0).sum(), count + int(there.sum())
-            return total / max(count, 1)
+            return loss_of(module, batch, self.label_smoothing)
 
         return (Player("network", loss, tuple(module.parameters())),)
 
     def validate(self, module: TranslatedSequences, batch: Batch, generator: Generator) -> Tensor:
         """Nats of each window a class of a mean window, [rows]."""
-        total, count = torch.zeros(len(batch)), torch.zeros(len(batch))
-        for rows, part in parts_of(batch, LOOKED_AT):
-            log_p, targets = module.log_p(part)
-            nats = -log_p.gather(2, targets.clamp(min=0)[:, :, None])[:, :, 0]
-            total[rows], count[rows] = torch.where(targets >= 0, nats, 0.0).sum(1), (targets >= 0).sum(1).float()
-        return total / count.mean().clamp(min=1e-6)
+        return nats_of(module, batch)
 
     def restore(
         self, event: Any, given: Mixed | None, arrays: dict[str, Tensor], facts: dict[str, Any]
@@ -211,6 +199,28 @@ class SequenceToSequence(Training):
                 tied=self.tied, shared=self.shared, dropout=self.dropout,
             )  # fmt: skip
         return TranslatedSequences(event, given, net, Sliding(context), size.layers, encoder_layers)
+
+
+def loss_of(module: TranslatedSequences, batch: Batch, smoothing: float) -> Tensor:
+    """Nats a class; `smoothing` of the probability of each target goes to all classes alike."""
+    total, count = torch.zeros(()), 0
+    for _, part in parts_of(batch, AT_ONCE):
+        logits, targets = module.logits(part)
+        nats = F.cross_entropy(
+            logits.flatten(0, 1), targets.flatten(), ignore_index=-1, reduction="sum", label_smoothing=smoothing
+        )
+        total, count = total + nats, count + int((targets >= 0).sum())
+    return total / max(count, 1)
+
+
+def nats_of(module: TranslatedSequences, batch: Batch) -> Tensor:
+    """Nats of each window a class of a mean window, [rows]."""
+    total, count = torch.zeros(len(batch)), torch.zeros(len(batch))
+    for rows, part in parts_of(batch, LOOKED_AT):
+        log_p, targets = module.log_p(part)
+        nats = -log_p.gather(2, targets.clamp(min=0)[:, :, None])[:, :, 0]
+        total[rows], count[rows] = torch.where(targets >= 0, nats, 0.0).sum(1), (targets >= 0).sum(1).float()
+    return total / count.mean().clamp(min=1e-6)
 
 
 def parts_of(windows: Batch, classes: int) -> Iterator[tuple[Tensor, Batch]]:
