@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from ensample.errors import InputError
 from ensample.events import Batch, Mixed, Ragged
-from ensample.families.sequences.autoregressive.model import AutoregressiveSequences
+from ensample.families.sequences.autoregressive.model import AutoregressiveSequences, targets_of
 from ensample.families.sequences.autoregressive.sliding import SHORTEST, Sliding
 from ensample.nets.machine import operations
 from ensample.nets.sequences.translator import NOTHING, Translator
@@ -55,6 +55,10 @@ class TranslatedSequences(AutoregressiveSequences):
         place = torch.arange(cells.shape[1])
         ended = torch.where(place == lengths[:, None], classes_of(self.source), cells)
         return torch.where(place > lengths[:, None], NOTHING, ended)
+
+    def logits(self, windows: Batch) -> tuple[Tensor, Tensor]:
+        """What `log_p` gives, before it is normalised."""
+        return self.net(windows.cells[:, :-1, 0], self.told(windows)), targets_of(windows)
 
     def _scores(self, batch: Batch) -> Iterator[tuple[Tensor, Tensor]]:
         """Sources of similar length together; to how many places they are filled depends on each alone."""
