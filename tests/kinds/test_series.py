@@ -12,6 +12,7 @@ import pytest
 import ensample as en
 from ensample.data.dataset import Dataset
 from ensample.errors import InputError
+from ensample.families.compose.windows import window_records
 from ensample.kinds import guess, schema_from_plain
 from ensample.kinds.codecs import codec_of
 from ensample.kinds.series import Series
@@ -93,3 +94,16 @@ def test_series_are_learned_alone_and_what_stands_beside_is_left_out():
     assert model.codec.model == ("series",) and model.sample(2, seed=0).names == ["series"]
     given = en.fit(data, "independent", given=["hour"])
     assert given.codec.given == ("hour",) and given.codec.model == ("series",)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_what_is_held_out_in_learning_shares_no_step_with_what_is_learned(stride):
+    times = np.datetime64("2024-01-01T00:00:00") + 3600 * np.arange(300)
+    table = Dataset.from_arrow(pa.table({"time": times, "x": np.arange(300) / 4}))
+    data = en.read(table.series(6, stride=stride))
+    records = codec_of(data.schema, ("series",)).encode(data)
+    rows = window_records(records)
+    for parts in (records.split(0.2, 0), rows.split(0.2, 0), [rows.select(part) for part in rows.apart(40, 1)]):
+        learned, held = (set(part.batch().cells.flatten().tolist()) for part in parts)
+        assert not learned & held and len(parts[1]) >= 0.15 * len(data) / stride
+        assert len(parts[0]) > len(data) / 2

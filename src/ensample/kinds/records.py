@@ -15,6 +15,7 @@ import torch
 
 from ensample.errors import FormatError
 from ensample.events import Batch, Mixed
+from ensample.kinds.stretches import apart
 
 if TYPE_CHECKING:
     from ensample.kinds.sequences import Sequences
@@ -44,6 +45,7 @@ class Records:
 
     `table` may be `Packed`, which reads only the rows and columns asked for. `given_table` holds the given fields in
     the same way; where what is given is a sequence, `sources` holds it, one for each record, and `given` is its event.
+    `near`: so many rows before and behind a row share something with it, so that they are not held out beside it.
     """
 
     event: Mixed
@@ -51,6 +53,7 @@ class Records:
     given: Mixed | None = None
     given_table: np.ndarray | None = None
     sources: Sequences | None = field(default=None, kw_only=True)
+    near: int = field(default=0, kw_only=True)
 
     def __len__(self) -> int:
         return len(self.table)
@@ -86,10 +89,12 @@ class Records:
 
     def select(self, rows: np.ndarray | slice) -> Records:
         """The records of these rows, held in memory."""
-        return Records(self.event, self.table[rows], self.given, **self.given_of(rows))
+        return Records(self.event, self.table[rows], self.given, **self.given_of(rows), near=self.near)
 
     def apart(self, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Row numbers (to learn from, `count` held out), each ascending; what is held out is nowhere learned."""
+        if self.near and (parts := apart(len(self), count, self.near, np.random.default_rng([seed, 1]))) is not None:
+            return parts
         held = np.sort(np.random.default_rng([seed, 1]).choice(len(self), count, replace=False))
         return np.setdiff1d(np.arange(len(self)), held, assume_unique=True), held
 
@@ -107,7 +112,10 @@ class Records:
 
     def split(self, share: float, seed: int) -> tuple[Records, Records]:
         """(learn, validate): a random `share` of the rows is set apart to stop early on."""
-        held = np.random.default_rng((seed, SPLIT_STREAM)).random(len(self)) < share
+        rng = np.random.default_rng((seed, SPLIT_STREAM))
+        if self.near and (parts := apart(len(self), round(share * len(self)), self.near, rng)) is not None:
+            return self.select(parts[0]), self.select(parts[1])
+        held = rng.random(len(self)) < share
         if len(self) > 1:
             held[0], held[-1] = False, True
         return self.select(np.flatnonzero(~held)), self.select(np.flatnonzero(held))

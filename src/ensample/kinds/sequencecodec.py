@@ -45,6 +45,12 @@ class SequenceCodec(AloneCodec[Sequence]):
         """How records are cut from a table, None if that is not known."""
         return self.kind.planned if isinstance(self.kind, Series) else None
 
+    @property
+    def near(self) -> int:
+        """How many records before and behind a record share steps with it."""
+        plan = self.plan
+        return 0 if plan is None or plan.window is None else -(-plan.window // plan.stride) - 1
+
     def is_table(self, dataset: Dataset) -> bool:
         """Whether these are no records, but a table of the form that records were cut from."""
         plan = self.plan
@@ -80,7 +86,7 @@ class SequenceCodec(AloneCodec[Sequence]):
             table.add(self._cells(batch.column(self.field), holes, start))
         if holes or not self.event.missing:  # a missing record where there never was one is priced by the codec
             lengths = np.where(lengths < 0, UNKNOWN_LENGTH, lengths)
-        return Sequences(self.event, table.done(), self.given_event, **given, lengths=lengths)
+        return Sequences(self.event, table.done(), self.given_event, **given, lengths=lengths, near=self.near)
 
     def _cells(self, column: pa.Array, holes: bool, start: int) -> np.ndarray:
         try:

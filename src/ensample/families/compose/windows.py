@@ -124,4 +124,4 @@ def window_records(records: Sequences) -> Records:
     table = steps.reshape(-1, width) if there.all() else np.full((len(there), width), ABSENT)
     if not there.all():
         table[there] = steps.reshape(-1, width)
-    return Records(window_row(records.event), table, records.given, records.given_table)
+    return Records(window_row(records.event), table, records.given, records.given_table, near=records.near)
