@@ -144,6 +144,8 @@ class RaggedCase:
 
 SMALL = {"width": 16, "layers": 1, "learning_rate": 2e-2, "batch_size": 512, "dropout": 0.0}
 
+STEPS = {"width": 16, "layers": 1, "hidden": 8, "pieces": 3, "learning_rate": 1e-2, "batch_size": 512, "dropout": 0.0}
+
 TINY = json.dumps(
     {"model_type": "gpt2", "n_embd": 16, "n_layer": 1, "n_head": 1, "embd_pdrop": 0.0, "attn_pdrop": 0.0}
     | {"resid_pdrop": 0.0}
@@ -217,6 +219,31 @@ CASES = [
         holes=False,
         knobs={"context": 8, "longest": 5, "config": TINY.replace("16", "8"), "batch_size": 64},
     ),
+    RaggedCase(
+        "series-autoregressive",
+        "mixed",
+        STEPS,
+        close=0.1,
+        budget="60 steps",
+        knob_budget="3 steps",
+        holes=False,
+        knobs={
+            "network": "wavenet",
+            "context": 3,
+            "width": 8,
+            "layers": 2,
+            "attention_heads": 2,
+            "mlp": "swiglu",
+            "lags": 1,
+            "head": "gaussian",
+            "pieces": 2,
+            "hidden": 4,
+            "dropout": 0.3,
+            "longest": 5,
+            "batch_size": 64,
+        },
+        knob_options={"attention_heads": {"network": "transformer"}, "mlp": {"network": "transformer"}},
+    ),
     *(
         RaggedCase("sequence-autoregressive", "letters", SMALL | options, close=0.06, budget="150 steps", holes=False)
         for options in (
@@ -228,19 +255,45 @@ CASES = [
 ]
 
 
+def law_of_lengths(distribution: Any) -> Any:
+    """The law of lengths of a distribution that has one."""
+    return distribution.lengths if hasattr(distribution, "lengths") else distribution.parameters.lengths
+
+
+REACH = (0, 400, 12)
+"""How far beyond both ends amounts are enumerated in records of 0, 1, 2 steps."""
+
+
+def has_law_of_lengths(distribution: Any) -> bool:
+    """Whether lengths have a law of their own, whatever is in the steps."""
+    return hasattr(distribution, "lengths") or hasattr(getattr(distribution, "parameters", None), "lengths")
+
+
+def most_steps(distribution: Any, event: Ragged) -> int:
+    """Up to which length the chance of lengths can be told."""
+    return 7 if event is LETTERS or has_law_of_lengths(distribution) else len(REACH) - 1
+
+
 def chance_of_length(distribution: Any, event: Ragged, most: int) -> np.ndarray:
     """P(length) of lengths 0 to `most`: from a law of lengths where there is one, else by adding up all records."""
-    if hasattr(distribution, "lengthened"):
-        return distribution.parameters.lengths.log_prob(torch.arange(most + 1)).exp().numpy()
-    records = (every_sequence(event, n) for n in range(most + 1))
+    if has_law_of_lengths(distribution):
+        return law_of_lengths(distribution).log_prob(torch.arange(most + 1)).exp().numpy()
+    records = (every_sequence(event, n, _reach(event, n)) for n in range(most + 1))
     return np.array([float(distribution.log_prob(batch).exp().sum()) for batch in records])
 
 
 def chance_of_more(distribution: Any, event: Ragged, steps: int) -> float:
     """P(a record of more steps), where records are written on step by step: the chance of not ending there."""
-    batch = every_sequence(event, steps)
-    ends = distribution.continuation(batch).logits().double().log_softmax(1)[:, -1]
+    batch = every_sequence(event, steps, _reach(event, steps))
+    if hasattr(distribution, "log_ends"):
+        ends = distribution.log_ends(batch)
+    else:
+        ends = distribution.continuation(batch).logits().double().log_softmax(1)[:, -1]
     return float((distribution.log_prob(batch) - ends).exp() @ -ends.expm1())
+
+
+def _reach(event: Ragged, steps: int) -> int:
+    return 0 if event is LETTERS else REACH[steps]
 
 
 def gather() -> list[RaggedCase]:

@@ -30,6 +30,7 @@ from ensample.families.resample import Resample
 from ensample.families.sequences.autoregressive import SequenceAutoregressive
 from ensample.families.sequences.ngram import Ngram
 from ensample.families.sequences.pretrained import Pretrained, PretrainedTranslation
+from ensample.families.sequences.steps import SeriesAutoregressive
 from ensample.families.sequences.translation import SequenceToSequence
 from ensample.families.trees.family import Trees
 from ensample.families.vae.family import Vae
@@ -71,6 +72,7 @@ TABLE: dict[str, type[Family]] = {
         SequenceAutoregressive,
         SequenceBlend,
         SequenceToSequence,
+        SeriesAutoregressive,
         Pretrained,
         PretrainedTranslation,
     )
@@ -113,6 +115,7 @@ __all__ = [
     "SequenceAutoregressive",
     "SequenceBlend",
     "SequenceToSequence",
+    "SeriesAutoregressive",
     "Smote",
     "Trees",
     "Vae",
