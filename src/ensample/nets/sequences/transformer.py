@@ -13,6 +13,7 @@ from ensample.nets.dropout import Dropout
 from ensample.nets.sequences.blocks import placed, product_type, shifted_rms, squared_relu, waves
 from ensample.nets.sequences.cache import Cache, Layer
 from ensample.nets.sequences.trunk import Memory, SequenceTrunk, linear
+from ensample.nets.sequences.versions import versions
 
 
 class TextTransformer(SequenceTrunk):
@@ -45,6 +46,7 @@ class TextTransformer(SequenceTrunk):
         super().__init__(width)
         self.blocks = nn.ModuleList(Block(width, heads, gated, dropout) for _ in range(layers))
         self.register_buffer("turn", waves(context, width // heads), persistent=False)
+        self._known: tuple[tuple[int, ...], list[Layer]] | None = None
 
     def forward(self, x: Tensor, begins: Tensor | None) -> Tensor:
         """Each token sees itself and those before it of its own record."""
@@ -60,7 +62,14 @@ class TextTransformer(SequenceTrunk):
 
     def read(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Memory]:
         """With room for keys and values of a whole context; no gradients."""
-        return Cache.read([Layer.of(block) for block in self._blocks()], self.turn, x, lengths)
+        return Cache.read(self._ordered(), self.turn, x, lengths)
+
+    def _ordered(self) -> list[Layer]:
+        """The weights in the order in which they are read without gradients: put in order once, while they stay."""
+        now = versions(self)
+        if self._known is None or self._known[0] != now:
+            self._known = now, [Layer.of(block) for block in self._blocks()]
+        return self._known[1]
 
     def _blocks(self) -> list[Block]:
         return [block for block in self.blocks if isinstance(block, Block)]

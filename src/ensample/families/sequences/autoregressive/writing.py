@@ -13,7 +13,7 @@ from ensample.events import Batch
 from ensample.families.sequences.autoregressive.quick import Quick
 from ensample.families.sequences.autoregressive.sliding import Sliding
 from ensample.nets.sequences.cache import KEPT, Cache
-from ensample.nets.sequences.compiled import pays
+from ensample.nets.sequences.compiled import installed, pays
 from ensample.nets.sequences.tokens import TokenNet
 from ensample.nets.sequences.trunk import Memory
 
@@ -129,7 +129,9 @@ class Rewinding(Written):
     @torch.no_grad()
     def quickened(self, steps: int) -> Rewinding | Quick:
         """By compiled code where that pays; see `Quickens`."""
-        if type(self.memory) is not Cache or type(self.net) is not TokenNet or not pays(len(self.used), steps):
+        if type(self.memory) is not Cache or type(self.net) is not TokenNet or not installed():
+            return self
+        if not pays(len(self.used), steps, sum(w.numel() for w in self.net.parameters())):
             return self
         from ensample.nets.sequences.compiled.decoder import Decoder
 

@@ -9,16 +9,34 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar, cast
 
-import numba
 import numpy as np
+
+try:
+    import numba
+except ImportError:  # then these are loops of Python, for tests alone
+    numba = None
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 def compiled(function: F) -> F:
-    """Compile at the first call; sums may be reordered, as they are in any matrix product."""
-    freedom = {"contract", "reassoc", "nsz", "arcp"}
-    return cast(F, numba.njit(cache=True, fastmath=freedom, error_model="numpy", nogil=True)(function))
+    """Compile as a part of what calls it; sums may be reordered, as they are in any matrix product."""
+    return _compiled(function, kept=False)
+
+
+def entry(function: F) -> F:
+    """Compile at the first call, and keep on disk what came of it."""
+    return _compiled(function, kept=True)
+
+
+def _compiled(function: F, *, kept: bool) -> F:
+    if numba is None:
+        return function
+    how: dict[str, Any] = {"fastmath": {"contract", "reassoc", "nsz", "arcp"}, "error_model": "numpy", "nogil": True}
+    try:
+        return cast(F, numba.njit(cache=kept, **how)(function))
+    except RuntimeError:  # there is no folder to keep it in
+        return cast(F, numba.njit(**how)(function))
 
 
 class Weights(NamedTuple):
@@ -213,14 +231,14 @@ def chosen(
     return best
 
 
-@compiled
+@entry
 def steps(classes: np.ndarray, places: np.ndarray, weights: Weights, state: State) -> None:
     """One more class of every row, int64 [rows] both."""
     for row in range(len(classes)):
         token(classes[row], places[row], row, weights, state)
 
 
-@compiled
+@entry
 def ahead(
     uniform: np.ndarray,
     temperature: float,
