@@ -60,7 +60,7 @@ def chat(
         seed: same seed and dialogue, same reply; None draws a fresh one.
         log_probs: also give the log-probability of each token, the last that of the end of the turn.
         options: how tokens are chosen and where a reply ends: `greedy`, `temperature`, `top_p`, `tokens`, `stop`,
-            `regex` and all others of `ensample.Model.generate`.
+            `regex` and all others of `ensample.Model.generate` but `contrast`.
 
     Returns:
         The reply, a `Written`, which is a string; a list of them for several dialogues or n above 1; with `stream` an
@@ -69,6 +69,9 @@ def chat(
     Raises:
         InputError: a role that was not met, a role that cannot be told, or what `generate` refuses.
     """
+    if options.get("contrast") is not None:
+        rule = "Contrastive search reads a text, and a dialogue is more than that."
+        raise InputError(rule, "chat, contrast", str(options["contrast"]), "draw, or search with beams")
     kind, field = _kind(model)
     alone = isinstance(messages, str) or not messages or is_message(messages[0])
     dialogues: list[Any] = [messages] if alone else list(messages)
