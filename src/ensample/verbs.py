@@ -99,6 +99,8 @@ def capabilities(distribution: type[Fitted], guarantees: Mapping[str, Guarantee]
         out["states"] = "exact"
     if issubclass(distribution, Continues):  # a model has them only where its records are texts or dialogues
         out["generate"] = out["stream"] = out["chat"] = guarantees.get("sample", "exact")
+    elif hasattr(distribution, "between"):  # `FillsIn`, whose properties an instance alone has
+        out["generate"] = out["stream"] = guarantees.get("generate", "exact")
     if issubclass(distribution, Exports):  # where the tokenizer is that of a checkpoint
         out["export"] = "exact"
     if issubclass(distribution, HasGraph):

@@ -28,6 +28,7 @@ from ensample.families.mixture.family import Mixture
 from ensample.families.neighbours import Kernels, Smote
 from ensample.families.resample import Resample
 from ensample.families.sequences.autoregressive import SequenceAutoregressive
+from ensample.families.sequences.masked import SequenceField
 from ensample.families.sequences.ngram import Ngram
 from ensample.families.sequences.pretrained import Pretrained, PretrainedTranslation
 from ensample.families.sequences.steps import SeriesAutoregressive
@@ -70,6 +71,7 @@ TABLE: dict[str, type[Family]] = {
         ImagePatches,
         ImageCycle,
         SequenceAutoregressive,
+        SequenceField,
         SequenceBlend,
         SequenceToSequence,
         SeriesAutoregressive,
@@ -114,6 +116,7 @@ __all__ = [
     "Resample",
     "SequenceAutoregressive",
     "SequenceBlend",
+    "SequenceField",
     "SequenceToSequence",
     "SeriesAutoregressive",
     "Smote",

@@ -224,8 +224,8 @@ class FillsIn(Protocol):
         """Most classes that it writes between the two."""
         ...
 
-    def between(self, before: Batch, after: Batch, room: int) -> Continuation:
-        """A row for each hole, which goes on behind `before` and ends where `after` begins.
+    def between(self, before: Batch, after: Batch | None, room: int) -> Continuation:
+        """A row for each hole, which goes on behind `before` and ends where `after` begins; None leaves the end open.
 
         Both are whole records of one class a step, in the same order; given fields are those of `before`. `room` is how
         many classes may come between, at most `longest_between`.
