@@ -91,6 +91,15 @@ def test_it_rolls_on_beyond_the_window_to_the_process_itself(model):
     assert np.corrcoef(pairs[:, 7], pairs[:, 8])[0, 1] > 0.4
 
 
+def test_all_of_the_window_is_looked_back_on():
+    rng = np.random.default_rng(0)
+    tune = rng.normal(size=(300, 1, 5)).repeat(2, 1).reshape(-1, 10).round(2)  # five notes, and the same five again
+    windows = {"tune": tune[:, :6].tolist()}
+    model = en.fit(windows, en.families.Flat(en.families.Mixture(components=1, covariance="full")))
+    made = model.forecast({"tune": tune[:9, :5].tolist()}, 1, draws=30, seed=0)
+    assert np.abs(made.mean["value"] - tune[:9, :1]).max() < 0.05
+
+
 def test_bands_hold_their_share_of_what_comes(model):
     steps, values = 2, walk(3_000, 8)
     windows = np.lib.stride_tricks.sliding_window_view(values, WINDOW, 0)[::WINDOW].transpose(0, 2, 1)

@@ -154,6 +154,12 @@ def test_irregular_series_carry_the_time_since_the_step_before(times, unit, pass
     assert windows.column("time").to_numpy(zero_copy_only=False).tolist() == times[:3].tolist()
 
 
+def test_time_does_not_pass_between_units():
+    data = table(np.array([0.0, 1.5, 7.0, 7.5]), x=range(4), unit=["a", "a", "b", "b"])
+    made = data.series(time="time", by="unit", step="irregular")
+    assert [[step["elapsed"] for step in steps] for steps in lists(made)] == [[0, 1.5], [0, 0.5]]
+
+
 def test_times_without_a_step_are_irregular():
     times = np.cumsum(np.random.default_rng(0).integers(1, 10_000, 50)).astype("datetime64[s]")
     assert table(times).series().notes[0].startswith("irregular")

@@ -1,0 +1,40 @@
+"""Mutants of time series: their steps, their windows, their splits, forecasts and gaps."""
+
+from __future__ import annotations
+
+from tests.mutants import Mutant
+
+CUT = "tests/data/test_series.py"
+KIND = "tests/kinds/test_series.py"
+AHEAD = "tests/test_forecasting.py"
+GAPS = "tests/test_gaps.py"
+MUTANTS = [
+    Mutant("data/series/cutting.py", "ahead > longest_gap", "ahead > 10 * longest_gap", CUT),
+    Mutant(
+        "data/series/cutting.py",
+        "starts = steps.offsets[pieces] + stride * within",
+        "starts = steps.offsets[pieces] + within",
+        CUT,
+    ),
+    Mutant("data/series/grids.py", "(month + 1 if self.last else month)", "month", CUT),
+    Mutant(
+        "data/series/layout.py", "rows = np.lexsort((ticks, codes))", "rows = np.argsort(ticks, kind='stable')", CUT
+    ),
+    Mutant("data/series/plan.py", "passed[table.firsts] = 0", "passed[:1] = 0", CUT),
+    Mutant("data/series/split.py", "_ends(data, plan, start) < first", "start < first", CUT),
+    Mutant("kinds/stretches.py", "(distance >= -near)", "(distance >= 0)", KIND),
+    Mutant("kinds/guessing.py", 'kind = replace(kind, plan=marks.series(column) or "")', "pass", KIND),
+    Mutant("infer/forecast.py", "known - (event.max_length - count)", "known - (event.max_length - count - 1)", AHEAD),
+    Mutant(
+        "infer/forecast.py", "known, done = known + count, done + count", "known, done = known, done + count", AHEAD
+    ),
+    Mutant("forecasting.py", "every[rows] = first[::draws]", "every[rows] = 0", AHEAD),
+    Mutant(
+        "forecasts.py",
+        "self.quantile((1 - level) / 2), self.quantile((1 + level) / 2)",
+        "self.quantile(1 - level), self.quantile(level)",
+        AHEAD,
+    ),
+    Mutant("infer/gaps.py", "width, width - width // 4", "width, width", GAPS),
+    Mutant("infer/gaps.py", "torch.where(first == last, width, width - width // 4)", "width - width // 4", GAPS),
+]
