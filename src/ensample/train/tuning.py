@@ -66,7 +66,8 @@ class Free:
     def write(self) -> None:
         """Bring the weights up to date with the leaves."""
         for i, (weight, fixed) in enumerate(zip(self.weights, self.fixed, strict=False)):
-            torch.add(fixed, self.leaves[2 * i] @ self.leaves[2 * i + 1], out=weight)  # not its data: whoever keeps a copy sees the change
+            # into the weight itself, not its data: whoever keeps a copy sees that it has changed
+            torch.add(fixed, self.leaves[2 * i] @ self.leaves[2 * i + 1], out=weight)
 
     @torch.no_grad()
     def rebase(self) -> None:

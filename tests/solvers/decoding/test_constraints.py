@@ -106,3 +106,54 @@ def test_a_constraint_that_cannot_be_read_is_told(grammar):
         Grammar(LETTERS, of_lark("begin: 3"), 1)
     with pytest.raises(InputError, match="must be readable"):
         Grammar(LETTERS, of_schema({"type": "nonsense"}), 1)
+
+
+class Stuck:
+    """Lets rows that began with class 1 nowhere go; others write class 0 and end."""
+
+    def __init__(self, past: list[list[int]]) -> None:
+        self.past = past
+
+    def allowed(self) -> torch.Tensor:
+        ways = {0: [1, 1, 0], 1: [1, 0, 0]}  # by how much was written
+        return torch.tensor(
+            [[0, 0, 0] if row[:1] == [1] else ways.get(len(row), [0, 0, 1]) for row in self.past]
+        ).bool()
+
+    def append(self, classes: torch.Tensor) -> None:
+        self.past = [[*row, number] for row, number in zip(self.past, classes.tolist(), strict=True)]
+
+    def take(self, rows: torch.Tensor) -> "Stuck":
+        return Stuck([self.past[row] for row in rows.tolist()])
+
+
+class Last:
+    """The first class of each row is its number, all other chances are even."""
+
+    def __init__(self, rows: int) -> None:
+        self.rows, self.steps = torch.arange(rows), 0
+
+    def logits(self) -> torch.Tensor:
+        out = torch.zeros(len(self.rows), 3)
+        if not self.steps:
+            out[torch.arange(len(self.rows)), self.rows % 2] = 50.0
+        return out
+
+    def append(self, classes: torch.Tensor) -> None:
+        self.steps += 1
+
+    def take(self, rows: torch.Tensor) -> "Last":
+        taken = Last(0)
+        taken.rows, taken.steps = self.rows[rows], self.steps
+        return taken
+
+
+def test_a_row_that_is_stuck_ends_without_the_others():
+    past = torch.zeros(4, 0, dtype=torch.int64)
+    steps = write(Last(4), past, 9, Sampling(), Noise(range(4)), Rules(), constraint=Stuck([[]] * 4), log_probs=True)
+    made = collected(steps, 4)
+    assert [passage.ended for passage in made] == ["end", "stuck"] * 2
+    assert [passage.classes for passage in made] == [[0, 0], [1]] * 2
+    assert [len(passage.log_probs) for passage in made] == [3, 1] * 2
+    with pytest.raises(CapabilityError, match="leave something to write"):
+        list(write(Last(4), past, 9, Sampling(), Noise(range(4)), Rules(), constraint=Stuck([[1]] * 4)))

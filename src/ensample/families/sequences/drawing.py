@@ -49,13 +49,13 @@ def drawn(
         rows = slice(start, min(n, start + AT_ONCE))
         own = None if cond is None else cond.take(rows)
         parts.append(_drawn(model, rows.stop - start, longest, missing, generator, own))
-    return concatenate(parts) if parts else _empty(0, cond)
+    return concatenate(parts) if parts else nothing(0, cond)
 
 
 def _drawn(
     model: Continues, rows: int, longest: int, missing: float, generator: Generator, cond: Batch | None
 ) -> Batch:
-    written, alive = model.continuation(_empty(rows, cond)), torch.arange(rows)
+    written, alive = model.continuation(nothing(rows, cond)), torch.arange(rows)
     lengths, steps = torch.full((rows,), longest), []
     gone = torch.rand(rows, generator=generator, dtype=torch.float64) < missing
     for step in range(longest + 1):
@@ -79,7 +79,8 @@ def _drawn(
     return Batch(torch.where(there, cells, 0), there, cond, lengths=lengths)
 
 
-def _empty(rows: int, cond: Batch | None) -> Batch:
+def nothing(rows: int, cond: Batch | None) -> Batch:
+    """Records without a step: what begins new ones."""
     cells = torch.zeros(rows, 0, 1, dtype=torch.int64)
     return Batch(cells, cells.bool(), cond, lengths=torch.zeros(rows, dtype=torch.int64))
 

@@ -73,7 +73,7 @@ def write(
     for written in range(tokens):
         logits = continuation.logits()
         shaped = rules.shaped(logits, whole[:, : before + written], written, constraint)
-        lost = [] if constraint is None else without_way(shaped)
+        lost = [] if constraint is None else [place for place in without_way(shaped) if open_[place]]
         if lost and len(lost) == sum(open_) and not well:
             raise stuck()
         if lost:
