@@ -10,7 +10,7 @@ from ensample.judge.series.reference import SeriesReference, Sizes
 from ensample.judge.series.side import Side
 from ensample.kinds import guess
 
-SMALL = Sizes(updates=60)
+SMALL, QUICK = Sizes(updates=50), Sizes(updates=1, steps=32)
 
 
 def autoregressive(records: int, steps: int, phi: float, seed: int) -> np.ndarray:
@@ -44,14 +44,16 @@ def windows(values: np.ndarray) -> pa.Table:
     return table({"x": values})
 
 
-def weather(records: int, seed: int, phi: float = 0.9, steps: int = 20, p: float = 0.1, noise: float = 0.0) -> pa.Table:
-    """Warmth and damp, the second after the first, and a sky of two classes; gaps, and lengths from 10 to 20 steps."""
+def weather(records: int, seed: int, phi: float = 0.9, steps: int = 14, p: float = 0.1) -> pa.Table:
+    """Warmth and damp, the second after the first, and a sky of two classes; gaps, and lengths from 8 to 14 steps."""
     rng = np.random.default_rng(seed + 1_000)
-    warm = autoregressive(records, steps, phi, seed) + noise * rng.standard_normal((records, steps))
+    warm = autoregressive(records, steps, phi, seed)
     damp = -0.8 * warm + 0.6 * autoregressive(records, steps, phi, seed + 500)
     damp[rng.random(damp.shape) < 0.1] = np.nan
     sky = np.array(["clear", "cloud"])[flips(records, steps, p, seed)]
-    return table({"warm": warm.round(3), "damp": damp.round(3), "sky": sky}, rng.integers(10, steps + 1, records))
+    return table(
+        {"warm": warm.round(3), "damp": damp.round(3), "sky": sky}, rng.integers(min(8, steps), steps + 1, records)
+    )
 
 
 def reference(train: pa.Table, test: pa.Table, sizes: Sizes = SMALL, **options: object) -> SeriesReference:

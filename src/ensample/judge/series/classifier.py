@@ -81,30 +81,33 @@ def _ended(answers: Tensor, lengths: Tensor) -> Tensor:
     return answers.gather(2, last[:, :, None])[:, :, 0]
 
 
-def discriminative_score(real: np.ndarray, made: np.ndarray, *, networks: int = 5, seed: int = 0) -> np.ndarray:
+def discriminative_score(
+    real: np.ndarray, made: np.ndarray, *, networks: int = 5, updates: int = 2_000, seed: int = 0
+) -> np.ndarray:
     """Discriminative score of windows in the protocol of TimeGAN (Yoon, Jarrett and van der Schaar 2019), [networks].
 
-    `|accuracy - 1/2|` of a gated recurrent unit with half as many units as variables, trained for 2,000 steps of 128
-    real and 128 made windows on four fifths of them, on the last fifth: 0 if it cannot tell them apart, 1/2 if it
+    `|accuracy - 1/2|` of a gated recurrent unit with half as many units as variables, trained in steps of 128 real and
+    128 made windows on four fifths of them, on the last fifth: 0 if it cannot tell them apart, 1/2 if it
     always can. Each network has its own initial weights, split and batches; their mean is what is published.
 
     Arguments:
         real: windows [rows, steps, variables], scaled as `scaled` does.
         made: as many made windows, scaled alike.
         networks: how many are trained.
+        updates: steps of training; the published number if nothing is said.
         seed: of all of them.
 
     Example:
         >>> rng = np.random.default_rng(0)
         >>> windows = rng.random((60, 4, 2))
-        >>> bool((discriminative_score(windows, 5 + windows, networks=2) > 0.4).all())
+        >>> bool((discriminative_score(windows, 5 + windows, networks=2, updates=300) > 0.4).all())
         True
     """
     rng = np.random.default_rng(seed)
     orders = [tuple(rng.permutation(len(side)) for side in (real, made)) for _ in range(networks)]
     cuts = [round((1.0 - HELD_OUT) * len(side)) for side in (real, made)]
     learns = [(one[: cuts[0]], other[: cuts[1]]) for one, other in orders]
-    recipe = Recipe(hidden=max(real.shape[2] // 2, 1), updates=2_000, batch=128, rate=1e-3, falls=False)
+    recipe = Recipe(hidden=max(real.shape[2] // 2, 1), updates=updates, batch=128, rate=1e-3, falls=False)
     said = logits(Inputs.whole(real), Inputs.whole(made), learns, recipe, seed)
     right = [
         np.concatenate([said[0][k][one[cuts[0] :]] <= 0, said[1][k][other[cuts[1] :]] > 0]).mean()

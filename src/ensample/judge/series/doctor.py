@@ -58,7 +58,7 @@ def check_made(reference: SeriesReference, judgement: Judgement) -> tuple[Findin
     found = [*_copies(judgement), *_likelihood(judgement), *_lengths(fake, real), *_repeats(reference, fake)]
     for look in (_level, _jumps, _course, _range):
         found += _gathered([(reference.names[j], [*look(reference, fake, real, j)]) for j in reference.numbers])
-    found += [*_classes(reference, fake, real), *_related(judgement), *_missing(judgement), *_forecasts(judgement)]
+    found += [*_classes(reference, fake, real), *_related(judgement), *_missing(judgement), *forecasts(judgement)]
     found += _useful(judgement)
     return tuple(sorted(found, key=lambda f: f.severity != "serious"))
 
@@ -265,7 +265,8 @@ def _missing(judgement: Judgement) -> Iterator[Finding]:
         yield Finding("serious" if measure.low > 0.2 else "notice", "what is missing", measure.words)
 
 
-def _forecasts(judgement: Judgement) -> Iterator[Finding]:
+def forecasts(judgement: Judgement) -> Iterator[Finding]:
+    """Forecasts worse than naive ones, and bands that hold too little or too much."""
     error = judgement.get(CRPS)
     if error is None:
         return

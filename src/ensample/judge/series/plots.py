@@ -84,7 +84,7 @@ def curve(
 
 def fan(past: np.ndarray, came: np.ndarray, paths: np.ndarray, name: str) -> Markup:
     """What was known and what came (real), the median of drawn paths [draws, steps] and their 50% and 90% bands."""
-    wide, high = 420.0, 190.0
+    wide, high = WIDE, 220.0
     known = past[-3 * len(came) :]
     bands = [np.quantile(paths, ((1 - level) / 2, (1 + level) / 2), axis=0) for level in (0.9, 0.5)]
     up = _scale([known, came, bands[0]], high - 22, 10)

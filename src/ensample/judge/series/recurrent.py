@@ -89,7 +89,7 @@ class _Loop(torch.autograd.Function):
         of_new = (1.0 - update) * (1.0 - news.square())
         of_update = (states[:-1] - news) * update * (1.0 - update)
         of_reset = kept * reset * (1.0 - reset)
-        fed = torch.empty(*gates.shape[:2], 3 * hidden, gates.shape[3])
+        fed = gates.new_empty(*gates.shape[:2], 3 * hidden, gates.shape[3])
         of_state, back = torch.empty_like(fed), inner.transpose(1, 2).contiguous()
         along = torch.zeros_like(news[0])
         for t in range(len(news) - 1, -1, -1):

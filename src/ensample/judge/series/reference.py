@@ -37,6 +37,7 @@ class Sizes:
         windows: stretches of training series that copies are looked for in.
         forecasts: held-out series that are forecast.
         scored: held-out series that a likelihood is asked of.
+        updates: steps in which each network learns.
     """
 
     records: int = 4_000
@@ -45,6 +46,7 @@ class Sizes:
     windows: int = 30_000
     forecasts: int = 200
     scored: int = 2_000
+    updates: int = 300
 
 
 class SeriesReference(Real):

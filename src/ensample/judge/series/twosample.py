@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from ensample.judge.measure import Measure, resamples, spread
@@ -13,7 +15,7 @@ from ensample.judge.series.side import Side
 from ensample.judge.twosample import FOLDS, WIDER, Scores, reading
 
 TWO_SAMPLE, DISCRIMINATIVE = "two-sample test", "discriminative score"
-RECIPE = Recipe(hidden=16, updates=250, batch=128, rate=1e-2, falls=True)
+RECIPE = Recipe(hidden=8, updates=300, batch=64, rate=1e-2, falls=True)
 
 
 def two_sample(reference: SeriesReference, made: Side, real: Side) -> list[Measure]:
@@ -64,6 +66,7 @@ def _scores(reference: SeriesReference, made: Side, real: Side) -> Scores:
         tuple(rng.permutation(np.flatnonzero(fold != k))[:count] for fold, count in zip(folds, size, strict=True))
         for k in range(FOLDS)
     ]
-    said = logits(read[0], read[1], learns, RECIPE, reference.seed)  # type: ignore[arg-type]  # pairs
+    recipe = replace(RECIPE, updates=reference.sizes.updates)
+    said = logits(read[0], read[1], learns, recipe, reference.seed)  # type: ignore[arg-type]  # pairs
     own = [each[fold, np.arange(len(fold))] for each, fold in zip(said, folds, strict=True)]
     return Scores(own[0], own[1], folds[0], folds[1])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -15,7 +17,7 @@ from ensample.judge.series.side import Side
 
 PREDICTIVE = "predictive score"
 NETWORKS = 2
-RECIPE = Recipe(hidden=16, updates=250, batch=128, rate=1e-2, falls=True)
+RECIPE = Recipe(hidden=12, updates=300, batch=64, rate=1e-2, falls=True)
 
 
 def usefulness(reference: SeriesReference, made: Side, real: Side) -> Measure | None:
@@ -65,7 +67,7 @@ def _errors(
         errors, there = target.errors(said, drawn, True)
         return (errors * there).sum((1, 2, 3)) / there.sum((1, 2, 3)).clamp(min=1)
 
-    train(teller, loss, RECIPE)
+    train(teller, loss, replace(RECIPE, updates=reference.sizes.updates))
     errors, there = target.errors(told(teller, real[:, :-1]), real.expand(NETWORKS, -1, -1, -1), False)
     total = (errors * there).sum((0, 2, 3)) / there.sum((0, 2, 3)).clamp(min=1)
     parts = (errors * there).sum((0, 1, 2)) / there.sum((0, 1, 2)).clamp(min=1)

@@ -41,11 +41,11 @@ def detail(reference: SeriesReference, judgement: Judgement) -> dict[str, Any]:
     """What the page shows of series."""
     made, check = judgement.made, judgement.copy
     fake, real = sides(reference, made.side)
-    order = _order(reference, judgement)
+    order, moved = _order(reference, judgement), all(len(side.changes.frame) for side in (fake, real))
     return {
         "drawn": [_drawn(reference, made.side, j) for j in order],
         "levels": [_marginal(fake, real, j) for j in order],
-        "changes": [_marginal(fake.changes, real.changes, j) for j in order if real.changes.owners.size],
+        "changes": [_marginal(fake.changes, real.changes, j) for j in order] if moved else [],
         "memory": _memory(reference, fake, real, order),
         "spectra": _spectra(reference, fake, real, order),
         "matrices": _matrices(reference, fake, real),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ensample.judge.leaderboard import MOST_TEST, MOST_TRAIN, bounded
 from ensample.judge.texts.dialogues import DialogueReference, ReplyReference
 from ensample.judge.texts.reference import TextReference
+from ensample.judge.texts.translations import TranslationReference
 from ensample.kinds.base import Kind
 from ensample.kinds.dialogue import Dialogue
 from ensample.kinds.text import Text
@@ -36,6 +37,8 @@ def text_reference(
     sort: type[TextReference] = TextReference
     if isinstance(kind, Dialogue):
         sort = ReplyReference if kind.learned else DialogueReference
+    elif any(isinstance(schema[name].kind, Text) for name in given):
+        sort = TranslationReference
     return sort(learned, held_out, schema.select(names), text=text, given=given, seed=seed)
 
 
