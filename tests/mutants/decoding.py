@@ -46,7 +46,7 @@ MUTANTS = [
     Mutant("solvers/decoding/grammar.py", "mask[-1] = bool(matcher.is_accepting())", "pass", HERE),
     Mutant("solvers/decoding/constraints.py", "mask[-1] = written in self._options", "mask[-1] = not mask.any()", HERE),
     Mutant("solvers/decoding/options.py", "() if unknown is None else (unknown,)", "()", PUBLIC),
-    Mutant("writer.py", "*digest.tolist(), self._seen[asked]]", "self._seen[asked], len(self._seen)]", PUBLIC),
+    Mutant("writer.py", "*digest.tolist(), self._seen[whole]]", "self._seen[whole], len(self._seen)]", PUBLIC),
     Mutant("writer.py", 'padding_side="left"', 'padding_side="right"', PUBLIC),
     Mutant(
         "nets/sequences/cache.py", "torch.where(lengths[:, None] > 1, n_middle[:, 0], 0.0)", "n_middle[:, 0]", CACHE
