@@ -110,14 +110,14 @@ class Told:
         assert self.batch.lengths is not None
         return self.batch.lengths.clamp(min=0).numpy()
 
-    def ticks(self, step: np.ndarray) -> np.ndarray | None:
-        """Time of one step of each series, counted from its first; None if that is not known."""
+    def ticks(self, rows: np.ndarray, step: np.ndarray) -> np.ndarray | None:
+        """Time of one step of each of these series, counted from its first; None if that is not known."""
         if self.start is None or self.plan is None:
             return None
         if self.plan.grid is not None:
-            return self.plan.times_from(self.start, step)
+            return self.plan.times_from(self.start[rows], step)
         passed = self._passed()
-        return np.asarray(self.start + passed[np.arange(len(step)), step.clip(max=passed.shape[1] - 1)])
+        return np.asarray(self.start[rows] + passed[rows, step.clip(max=passed.shape[1] - 1)])
 
     def _passed(self) -> np.ndarray:
         """Ticks between the first step and each other one of irregular series [series, steps]."""
@@ -130,14 +130,15 @@ class Told:
         out[:, 0] = 0
         return np.asarray(out.cumsum(1) * self.plan.unit)
 
-    def given(self, first: Tensor) -> Batch | None:
-        """The given fields of records that begin at these steps."""
+    def given(self, rows: Tensor, first: Tensor) -> Batch | None:
+        """The given fields of windows of these series that begin at these steps."""
         names = self.codec.given
         if not names:
             return None
-        table = {name: self.data.column(name) for name in names if name in self.data.names}
+        at = pa.array(rows.numpy())
+        table = {name: self.data.column(name).take(at) for name in names if name in self.data.names}
         plan = self.plan
-        if plan is not None and (ticks := self.ticks(first.numpy())) is not None:
+        if plan is not None and (ticks := self.ticks(rows.numpy(), first.numpy())) is not None:
             times = plan.axis.times(ticks)
             made = dict(zip(plan.fields, calendar_fields(times, plan.fields), strict=True))
             made[plan.columns.start] = times
@@ -172,11 +173,9 @@ def _drawn(model: Model, told: Told, steps: int, draws: int, at_once: int, seed:
         rows = torch.arange(low, min(low + size, len(told.batch)))
         here = told.batch.take(rows).repeat(draws)
 
-        def given(first: Tensor, rows: Tensor = rows) -> Batch | None:
-            every = torch.zeros(len(told.batch), dtype=torch.int64)
-            every[rows] = first[::draws]
-            cond = told.given(every)
-            return None if cond is None else cond.take(rows).repeat(draws)
+        def given(paths: Tensor, first: Tensor, rows: Tensor = rows) -> Batch | None:
+            cond = told.given(rows[paths[::draws] // draws], first[::draws])  # all paths of a series begin alike
+            return None if cond is None else cond.repeat(draws)
 
         made = continued(model._completing, here, steps, at_once, limits, generator, given)
         cells.append(made.cells)
@@ -205,7 +204,7 @@ def _times(told: Told, values: dict[str, np.ndarray], steps: int) -> np.ndarray 
     lengths = told.lengths()
     if told.plan.grid is not None:
         return told.plan.times_from(told.start[:, None], lengths[:, None] + np.arange(steps))
-    last = told.ticks(lengths - 1)
+    last = told.ticks(np.arange(len(lengths)), lengths - 1)
     assert last is not None
     passed = np.median(np.nan_to_num(values[ELAPSED]).cumsum(2), 1) * told.plan.unit
     return np.asarray(last[:, None] + passed)

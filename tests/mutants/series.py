@@ -28,13 +28,18 @@ MUTANTS = [
     Mutant(
         "infer/forecast.py", "known, done = known + count, done + count", "known, done = known, done + count", AHEAD
     ),
-    Mutant("forecasting.py", "every[rows] = first[::draws]", "every[rows] = 0", AHEAD),
+    Mutant(
+        "forecasting.py",
+        "told.given(rows[paths[::draws] // draws], first[::draws])",
+        "told.given(rows[paths[::draws] // draws], 0 * first[::draws])",
+        AHEAD,
+    ),
     Mutant(
         "forecasts.py",
         "self.quantile((1 - level) / 2), self.quantile((1 + level) / 2)",
         "self.quantile(1 - level), self.quantile(level)",
         AHEAD,
     ),
-    Mutant("infer/gaps.py", "width, width - width // 4", "width, width", GAPS),
-    Mutant("infer/gaps.py", "torch.where(first == last, width, width - width // 4)", "width - width // 4", GAPS),
+    Mutant("infer/gaps.py", "self.width, self.width - self.width // 4", "self.width, self.width", GAPS),
+    Mutant("infer/gaps.py", "- self.width + self.half, 2", "- self.width + 3 * self.half, 2", GAPS),
 ]

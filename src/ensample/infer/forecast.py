@@ -12,8 +12,8 @@ from ensample.events import Batch, Limit, Ragged
 from ensample.families.base import Distribution
 from ensample.infer.impute import fill
 
-Given = Callable[[Tensor], Batch | None]
-"""What is given of records that begin at these steps of their histories, int64 [rows]."""
+Given = Callable[[Tensor, Tensor], Batch | None]
+"""What is given of windows: of these rows of the series, from these of their steps on; int64 [windows] both."""
 
 
 def continued(
@@ -38,38 +38,37 @@ def continued(
         at_once: how many of them together; less than W.
         limits: of the spans of a step.
         generator: of the draws.
-        given: the given fields.
+        given: the given fields of windows of the histories.
     """
     event = distribution.event
     assert isinstance(event, Ragged) and history.lengths is not None
-    known = history.lengths.clamp(min=0)
+    known, every = history.lengths.clamp(min=0), torch.arange(len(history))
     room = history.padded(history.cells.shape[1] + steps)
     if not event.fixed:
-        whole = replace(room, lengths=known + steps, cond=given(torch.zeros_like(known)))
+        whole = replace(room, lengths=known + steps, cond=given(every, torch.zeros_like(known)))
         return _behind(fill(distribution, whole, limits, generator), known, steps)
     cells, mask, begun = room.cells.clone(), room.mask.clone(), known
     done = 0
     while done < steps:
         count = min(at_once, steps - done)
         first = (known - (event.max_length - count)).clamp(min=0)
-        window = windowed(cells, mask, first, known, event.max_length)
-        filled = fill(distribution, replace(window, cond=given(first)), limits, generator)
+        window = windowed(Batch(cells, mask, lengths=known), every, first, event.max_length)
+        filled = fill(distribution, replace(window, cond=given(every, first)), limits, generator)
         new = _behind(filled, known - first, count)
         place = known[:, None] + torch.arange(count)
-        rows = torch.arange(len(cells))[:, None]
-        cells[rows, place], mask[rows, place] = new.cells, new.mask
+        cells[every[:, None], place], mask[every[:, None], place] = new.cells, new.mask
         known, done = known + count, done + count
     return _behind(Batch(cells, mask), begun, steps)
 
 
-def windowed(cells: Tensor, mask: Tensor, first: Tensor, known: Tensor, length: int) -> Batch:
-    """Steps from `first` on of each row [rows, length, spans]; those from `known` on are open."""
+def windowed(series: Batch, rows: Tensor, first: Tensor, length: int) -> Batch:
+    """Steps from `first` on of these rows [windows, length, spans]; those behind the end of a series are open."""
+    assert series.lengths is not None
     place = first[:, None] + torch.arange(length)
-    there = place < known[:, None]
-    rows, place = torch.arange(len(cells))[:, None], place.clamp(max=cells.shape[1] - 1)
-    open_ = mask[rows, place] & there[:, :, None]
-    lengths = torch.full((len(cells),), length)
-    return Batch(torch.where(open_, cells[rows, place], 0), open_, lengths=lengths)
+    there = place < series.lengths[rows, None]
+    at = rows[:, None], place.clamp(max=max(0, series.cells.shape[1] - 1))
+    known = series.mask[at] & there[:, :, None]
+    return Batch(torch.where(known, series.cells[at], 0), known, lengths=torch.full((len(rows),), length))
 
 
 def _behind(batch: Batch, known: Tensor, steps: int) -> Batch:
