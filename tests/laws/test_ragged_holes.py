@@ -13,7 +13,17 @@ from ensample.errors import InputError
 from ensample.events import Batch, Discrete, Limit, concatenate, unknown
 from ensample.families.abilities import Draws, Expects
 from ensample.infer.impute import centre, fill
-from tests.laws.ragged import CASES, LETTERS, MIXED, RaggedCase, every_sequence, fitted, generator
+from tests.laws.ragged import (
+    CASES,
+    LETTERS,
+    MIXED,
+    RaggedCase,
+    chance_of_length,
+    every_sequence,
+    fitted,
+    generator,
+    most_steps,
+)
 from tests.laws.test_ragged import FALSE_ALARM, can, drawn_against, draws_exactly, each, lengthening, same
 
 drawing = pytest.mark.parametrize("case", [c for c in CASES if can(c, Draws)], ids=lambda c: c.id)
