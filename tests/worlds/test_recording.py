@@ -43,6 +43,7 @@ def test_columns_of_a_space_and_back():
     again = layout.batch(columns)
     for part, other in ((again["b"]["x"], batch["b"]["x"]), (again["c"], batch["c"]), (again["e"], batch["e"])):
         assert part.shape == other.shape and (part == other).all()
+    assert again["e"].dtype == batch["e"].dtype == np.int8 and again["c"].dtype == batch["c"].dtype
     assert layout.one(columns) in ROOM
     beyond = layout.batch({**columns, "state_b_x_0": np.full(50, 7.0), "state_d": np.full(50, 1.4)})
     assert (beyond["b"]["x"][:, 0, 0] == 1).all() and (beyond["d"] == 1).all()

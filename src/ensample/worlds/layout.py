@@ -28,7 +28,7 @@ class Leaf:
         path: keys that lead to it through Dict spaces.
         names: of its columns, its coordinates in order.
         shape: of one value.
-        dtype: of a value's array.
+        dtype: of its columns.
         low, high: smallest and largest value of each coordinate, [coordinates].
         classes: whether its numbers are classes.
     """
@@ -63,7 +63,8 @@ class Leaf:
         table = np.stack([columns[name] for name in self.names], 1)
         if self.dtype.kind in "iu":
             table = np.rint(table)
-        return table.clip(self.low, self.high).astype(self.dtype).reshape(-1, *self.shape)
+        stored = np.dtype(np.int8) if self.dtype == bool else self.dtype  # as a MultiBinary space holds its truths
+        return table.clip(self.low, self.high).astype(stored).reshape(-1, *self.shape)
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,8 @@ def learn(data: Dataset, family: str | Family | None = None, *, changes: bool = 
 def with_changes(data: Dataset) -> Dataset:
     """Transitions with `change_...` (next minus before) in place of `next_...` wherever the state is a number.
 
+    Changes that are there already stay.
+
     Raises:
         InputError: a next state is not there.
     """
@@ -58,6 +60,8 @@ def with_changes(data: Dataset) -> Dataset:
     classes = {field.name: "category" for field in schema if field.kind.name == "category"}
     for name in having(table.column_names, STATE):
         after = renamed(name, STATE, NEXT)
+        if renamed(name, STATE, CHANGE) in table.column_names:
+            continue
         needed(table.column_names, (after,), "transitions")
         if name in classes or after in classes or not _is_number(table.schema.field(name).type):
             continue
