@@ -65,6 +65,16 @@ def test_ends_and_long_gaps_are_filled_too(model):
     assert short[1] == pytest.approx(2 * A / (1 + A**2), abs=0.1)
 
 
+@pytest.mark.parametrize("first", range(4, 12))
+def test_longer_gaps_are_seen_from_both_sides_wherever_they_lie(model, first):
+    values, gap, ends = np.full(40, 2.0), np.arange(first, first + 3), np.array([first - 1, first + 3])
+    values[gap] = np.nan
+    made = model.impute(table(values), how="mean").to_arrow()["x"].to_numpy()[gap]
+    spread = A ** np.abs(np.subtract.outer(np.arange(40), np.arange(40)))
+    expected = spread[np.ix_(gap, ends)] @ np.linalg.solve(spread[np.ix_(ends, ends)], np.full(2, 2.0))
+    assert made == pytest.approx(expected, abs=0.12)  # from one side alone: 1.8, 1.62, 1.46
+
+
 def test_whole_series_of_units_are_filled_by_a_model_of_any_length():
     rng = np.random.default_rng(0)
     state = np.repeat(rng.integers(0, 2, 60), 10)
