@@ -58,7 +58,8 @@ class Written(str):
         tokens: the classes chosen, with those of the stop string.
         log_probs: the model's log-probability of each, nats, float64, before any option changed it; one more behind
             them if the text ended by itself, for the end. None if not asked for.
-        ended: "end" (by itself), "stop" (before a stop string), "tokens" (long enough).
+        ended: "end" (by itself), "stop" (before a stop string), "tokens" (long enough), "stuck" (a constraint left it
+            nothing to write, where it did leave something to other texts of the call: this one is not whole).
         suffix: what it was to lead to, None if nothing; `written.prompt + written + written.suffix` is the whole then.
     """
 

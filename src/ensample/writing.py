@@ -87,7 +87,8 @@ def generate(
     Raises:
         InputError: an option out of its range, options that contradict one another, or a constraint that cannot be
             read.
-        CapabilityError: the constraint leaves nothing to write, or the draft does not fit.
+        CapabilityError: the constraint leaves nothing to write in any text, or the draft does not fit. A text that it
+            leaves nothing while others end well is `ended` as "stuck".
     """
     wishes, rows, tries = Options(**options), counted(n), counted(candidates, "candidates")
     if wishes.searches and rows > (most := wishes.beams or 1):

@@ -123,7 +123,7 @@ class Stuck:
     def append(self, classes: torch.Tensor) -> None:
         self.past = [[*row, number] for row, number in zip(self.past, classes.tolist(), strict=True)]
 
-    def take(self, rows: torch.Tensor) -> "Stuck":
+    def take(self, rows: torch.Tensor) -> Stuck:
         return Stuck([self.past[row] for row in rows.tolist()])
 
 
@@ -142,7 +142,7 @@ class Last:
     def append(self, classes: torch.Tensor) -> None:
         self.steps += 1
 
-    def take(self, rows: torch.Tensor) -> "Last":
+    def take(self, rows: torch.Tensor) -> Last:
         taken = Last(0)
         taken.rows, taken.steps = self.rows[rows], self.steps
         return taken

@@ -17,6 +17,7 @@ from ensample.families.sequences.autoregressive.networks import NETWORKS
 from ensample.families.sequences.autoregressive.rearranging import NEW, rearranged
 from ensample.families.sequences.autoregressive.scheduled import own_inputs
 from ensample.families.sequences.autoregressive.sliding import Sliding
+from ensample.families.sequences.drawing import longest_of
 from ensample.families.training import Training
 from ensample.kinds.records import Records
 from ensample.kinds.sequences import Sequences
@@ -24,9 +25,6 @@ from ensample.kinds.windows import Windows
 from ensample.nets.random import seeded
 from ensample.nets.sequences.sizes import Size, context_for, size_for
 from ensample.nets.sequences.tokens import TokenNet
-
-FEWEST_DRAWN, MOST_DRAWN = 64, 4_096
-"""Classes at which a drawn record is cut, if nothing else is said: between these, and four times the longest."""
 
 LOOKED_AT = 4_096
 """Held-out classes of one pass."""
@@ -62,7 +60,7 @@ class SequenceAutoregressive(Training):
         dropout: share of hidden units left out in training.
         label_smoothing: share of the probability that a target gives to all classes alike, in training.
         longest: most classes of a drawn record; what has no end by then is cut, and only the beginning of a draw. Four
-            times the longest record, at least 64 and at most 4,096, if left out.
+            times the longest record, from 64 to 4,096, if left out; 1,024 where most records are longer than that.
         infill: share of the records (the parts of them in a window) that are shown, in training, with their end before
             their beginning, so that `generate(..., suffix=...)` can tell what stands between; see `rearranged`.
         own_inputs: share of the inputs, in training, that are the network's own draws, so that it learns to go on from
@@ -147,8 +145,7 @@ class SequenceAutoregressive(Training):
         size = Size(self.width or usual.width, self.layers or usual.layers)
         context = self.context or context_for(records.lengths)
         module = self._module(records.event, records.given, size, context, Generator().manual_seed(seed))
-        most = min(MOST_DRAWN, max(FEWEST_DRAWN, 4 * int(records.lengths.max())))
-        module.longest.fill_(self.longest or most)
+        module.longest.fill_(self.longest or longest_of(torch.from_numpy(records.lengths)))
         if records.event.missing:
             module.missing.fill_((records.lengths == MISSING_LENGTH).mean())
         return module

@@ -13,7 +13,8 @@ from ensample.errors import InputError
 from ensample.events import MISSING_LENGTH, Batch, Discrete, Mixed, Ragged
 from ensample.families.base import Distribution, Player, at_least
 from ensample.families.layout import given_flat, given_width
-from ensample.families.sequences.autoregressive.family import FEWEST_DRAWN, LOOKED_AT, MOST_DRAWN
+from ensample.families.sequences.autoregressive.family import LOOKED_AT
+from ensample.families.sequences.drawing import longest_of
 from ensample.families.sequences.masked.hiding import hide
 from ensample.families.sequences.masked.model import MaskedSequences
 from ensample.families.sequences.masked.network import MaskedNet
@@ -135,7 +136,7 @@ class SequenceField(Training):
         module.values.copy_(values)
         module.counts.copy_(counts)
         module.missing.fill_(int((records.lengths == MISSING_LENGTH).sum()))
-        module.longest.fill_(self.longest or min(MOST_DRAWN, max(FEWEST_DRAWN, 4 * int(there.max()))))
+        module.longest.fill_(self.longest or longest_of(torch.from_numpy(records.lengths)))
         module.rounds.fill_(self.rounds)
         module.orders.fill_(self.orders)
         return module

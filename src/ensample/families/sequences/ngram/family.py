@@ -7,10 +7,12 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from ensample.events import MISSING_LENGTH, Discrete, Mixed, Ragged
 from ensample.families.base import Distribution, at_least
+from ensample.families.sequences.drawing import longest_of
 from ensample.families.sequences.ngram.choice import best_order
 from ensample.families.sequences.ngram.levels import levels_of
 from ensample.families.sequences.ngram.model import NgramSequences, classes_of
@@ -46,6 +48,8 @@ class Ngram:
             lowest one of those that are about as good), or a lower one where too many n-grams would have to be kept.
         highest: the highest order that is tried where none is given.
         least: n-grams met fewer than so many times are dropped; single symbols are not.
+        longest: most symbols of a drawn record; what has no end by then is cut, and only the beginning of a draw. Four
+            times the longest record, from 64 to 4,096, if left out; 1,024 where most records are longer than that.
 
     Raises:
         InputError: an argument is out of its range.
@@ -53,19 +57,20 @@ class Ngram:
     Example:
         >>> from ensample.families.options import to_plain
         >>> to_plain(Ngram(order=5))
-        {'order': 5, 'highest': 10, 'least': 1}
+        {'order': 5, 'highest': 10, 'least': 1, 'longest': None}
     """
 
     order: int | None = None
     highest: int = 10
     least: int = 1
+    longest: int | None = None
 
     name: ClassVar[str] = "ngram"
     scores_parts: ClassVar[bool] = True
     distribution: ClassVar[type[Distribution]] = NgramSequences
 
     def __post_init__(self) -> None:
-        at_least(self, order=1, highest=1, least=1)
+        at_least(self, order=1, highest=1, least=1, longest=1)
 
     def refuses(self, event: Mixed, given: Mixed | None) -> str | None:
         """Refuses every table."""
@@ -89,7 +94,8 @@ class Ngram:
         most = MOST if self.order is None else None
         tally = tallied(_in_time(stream, order, run), order, stream.classes, most)
         missing = float((records.lengths == MISSING_LENGTH).mean())
-        return NgramSequences(records.event, smoothed(tally, self.least), missing)
+        longest = self.longest or longest_of(torch.from_numpy(records.lengths))
+        return NgramSequences(records.event, smoothed(tally, self.least), missing, longest)
 
     def again(self, fitted: NgramSequences) -> Ngram:
         """With the order that was chosen."""
@@ -99,7 +105,7 @@ class Ngram:
         self, event: Any, given: Mixed | None, arrays: dict[str, Tensor], facts: dict[str, Any]
     ) -> NgramSequences:
         """Inverse of `NgramSequences.arrays`."""
-        return NgramSequences(event, restored(arrays), float(facts["missing"]))
+        return NgramSequences(event, restored(arrays), float(facts["missing"]), int(arrays["longest"]))
 
 
 def _in_time(stream: Stream, order: int, run: Run) -> Iterator[Windows]:

@@ -32,14 +32,15 @@ class NgramSequences(Distribution):
         event: sequences of one class a step.
         levels: counts of n-grams of each order from 1 on.
         missing: share of records that are missing as a whole.
+        longest: symbols at which a drawn record is cut.
     """
 
     measure: ClassVar = "cells"
     guarantees: ClassVar[dict[str, Guarantee]] = {"sample": "exact", "log_prob": "exact"}
     event: Ragged  # type: ignore[assignment]  # tables go to other families
 
-    def __init__(self, event: Ragged, levels: Sequence[Counts], missing: float) -> None:
-        self.event, self.given, self.missing = event, None, missing
+    def __init__(self, event: Ragged, levels: Sequence[Counts], missing: float, longest: int) -> None:
+        self.event, self.given, self.missing, self.longest = event, None, missing, longest
         self.classes = classes_of(event)
         self.levels = tuple(Smoothed(counts, self.classes + 1) for counts in levels)
 
@@ -132,12 +133,12 @@ class NgramSequences(Distribution):
         return self.levels[0].mixed(np.zeros_like(symbols), symbols, np.full(len(symbols), 1.0 / len(symbols)))
 
     def sample(self, n: int, generator: Generator, cond: Batch | None = None) -> Batch:
-        """N new records, all written side by side, symbol by symbol, each until its end is drawn."""
+        """N new records, all written side by side, symbol by symbol, each until its end is drawn or it is cut."""
         gone = torch.rand(n, generator=generator, dtype=torch.float64).numpy() < self.missing
         lengths = np.where(gone, MISSING_LENGTH, 0)
         rows, columns = np.flatnonzero(~gone), []
         before = self.beginnings(len(rows))
-        while len(rows):
+        while len(rows) and len(columns) < self.longest:
             symbols = self._drawn(before, generator)
             on = symbols < self.classes
             rows, symbols = rows[on], symbols[on]
@@ -171,17 +172,14 @@ class NgramSequences(Distribution):
         from ensample.families.sequences.ngram.continuation import NgramContinuation
 
         assert prompts.lengths is not None
-        lengths, rows = prompts.lengths.numpy().clip(min=0), np.arange(len(prompts))
-        symbols = known_symbols(prompts, self.classes)
-        before = self.beginnings(len(rows))
-        for step in range(int(lengths.max(initial=0))):
-            on = lengths > step
-            before[on] = np.concatenate([symbols[on, step, None], before[on]], 1)[:, : self.order - 1]
-        return NgramContinuation(self, before)
+        place = prompts.lengths.numpy().clip(min=0)[:, None] - np.arange(1, self.order)
+        symbols = np.pad(known_symbols(prompts, self.classes), ((0, 0), (0, 1)), constant_values=self.classes)
+        before = np.take_along_axis(symbols, place.clip(min=-1), 1)  # the mark stands before the first, and behind all
+        return NgramContinuation(self, np.where(place < -1, self.classes + 1, before))
 
     def arrays(self) -> dict[str, Tensor]:
-        """The counts of all levels; see `storage`."""
-        return stored([level.counts for level in self.levels])
+        """The counts of all levels, see `storage`, and how long a drawn record may be."""
+        return {"longest": torch.tensor(self.longest), **stored([level.counts for level in self.levels])}
 
     def facts(self) -> dict[str, Any]:
         """The share of missing records."""

@@ -12,6 +12,7 @@ from ensample.errors import InputError
 from ensample.events import MISSING_LENGTH, Batch, Discrete, Mixed, Ragged
 from ensample.families.base import Distribution, Player, at_least
 from ensample.families.sequences.autoregressive.sliding import Sliding
+from ensample.families.sequences.drawing import longest_of
 from ensample.families.sequences.pretrained.model import PretrainedSequences
 from ensample.families.sequences.pretrained.network import PretrainedNet, network_of
 from ensample.families.sequences.pretrained.stored import asked, filled, places_of
@@ -31,9 +32,6 @@ SMALL = {
 
 CONTEXT = 256
 """Classes that are looked back on, if nothing else is said."""
-
-FEWEST_DRAWN, MOST_DRAWN = 64, 4_096
-"""Classes at which a drawn record is cut, if nothing else is said: between these, and four times the longest."""
 
 LOOKED_AT = 4_096
 """Held-out classes of one pass."""
@@ -55,7 +53,7 @@ class Pretrained(Training):
     Arguments:
         context: most tokens that are looked back on; those of the model that learning starts from, or 256.
         longest: most tokens of a drawn text; what has no end by then is cut. Of a checkpoint its context; else four
-            times the longest text, at least 64 and at most 4,096.
+            times the longest text, from 64 to 4,096, or 1,024 where most texts are longer than that.
         config: what to build where there is no model to start from: a `config.json` as text, without its numbers of
             tokens. A small Llama if left out.
         batch_size: tokens of a step: it takes as many windows as hold them.
@@ -116,8 +114,7 @@ class Pretrained(Training):
         config = {"max_position_embeddings": context, **asked(self.config, SMALL), **tokens}
         facts = {"config": config, "begin": mark, "end": mark, "context": context}
         module = self._module(records.event, facts, Generator().manual_seed(seed))
-        most = min(MOST_DRAWN, max(FEWEST_DRAWN, 4 * int(records.lengths.max())))
-        module.longest.fill_(self.longest or most)
+        module.longest.fill_(self.longest or longest_of(torch.from_numpy(records.lengths)))
         if records.event.missing:
             module.missing.fill_((records.lengths == MISSING_LENGTH).mean())
         return module

@@ -14,7 +14,8 @@ from ensample.events import MISSING_LENGTH, Batch, Discrete, Mixed, Ragged
 from ensample.families.base import Distribution, Player, at_least
 from ensample.families.sequences.autoregressive.model import check_whole
 from ensample.families.sequences.autoregressive.sliding import Sliding
-from ensample.families.sequences.pretrained.family import CONTEXT, FEWEST_DRAWN, MOST_DRAWN
+from ensample.families.sequences.drawing import longest_of
+from ensample.families.sequences.pretrained.family import CONTEXT
 from ensample.families.sequences.pretrained.network import network_of
 from ensample.families.sequences.pretrained.stored import Stored, asked, filled, places_of
 from ensample.families.sequences.pretrained.translator import PretrainedTranslator
@@ -164,8 +165,7 @@ class PretrainedTranslation(Training):
         config = {**asked(self.config, SMALL), **tokens}
         facts = {"config": config, "begin": [mark], "end": mark, "before": [], "behind": [mark], "context": context}
         module = self._module(records.event, records.given, facts, Generator().manual_seed(seed))
-        most = min(MOST_DRAWN, max(FEWEST_DRAWN, 4 * int(records.lengths.max())))
-        module.longest.fill_(self.longest or most)
+        module.longest.fill_(self.longest or longest_of(torch.from_numpy(records.lengths)))
         if records.event.missing:
             module.missing.fill_((records.lengths == MISSING_LENGTH).mean())
         return module

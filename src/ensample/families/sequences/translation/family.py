@@ -14,8 +14,8 @@ from torch.nn import functional as F
 from ensample.errors import InputError
 from ensample.events import MISSING_LENGTH, Batch, Discrete, Mixed, Ragged
 from ensample.families.base import Distribution, Player, at_least
-from ensample.families.sequences.autoregressive.family import FEWEST_DRAWN, MOST_DRAWN
 from ensample.families.sequences.autoregressive.sliding import Sliding
+from ensample.families.sequences.drawing import longest_of
 from ensample.families.sequences.translation.model import TranslatedSequences, classes_of, sized
 from ensample.families.training import Training
 from ensample.kinds.records import Records
@@ -145,8 +145,7 @@ class SequenceToSequence(Training):
         encoder_layers = self.encoder_layers or size.layers
         generator, context = Generator().manual_seed(seed), self._context(records.lengths)
         module = self._module(records.event, records.given, size, encoder_layers, context, generator)
-        most = min(MOST_DRAWN, max(FEWEST_DRAWN, 4 * int(records.lengths.max())))
-        module.longest.fill_(self.longest or most)
+        module.longest.fill_(self.longest or longest_of(torch.from_numpy(records.lengths)))
         if records.event.missing:
             module.missing.fill_((records.lengths == MISSING_LENGTH).mean())
         return module
