@@ -136,7 +136,7 @@ class NgramSequences(Distribution):
         """N new records, all written side by side, symbol by symbol, each until its end is drawn or it is cut."""
         gone = torch.rand(n, generator=generator, dtype=torch.float64).numpy() < self.missing
         lengths = np.where(gone, MISSING_LENGTH, 0)
-        rows, columns = np.flatnonzero(~gone), []
+        rows, columns = np.flatnonzero(~gone), list[tuple[np.ndarray, np.ndarray]]()
         before = self.beginnings(len(rows))
         while len(rows) and len(columns) < self.longest:
             symbols = self._drawn(before, generator)
