@@ -42,6 +42,7 @@ EVENTS: dict[str, tuple[Mixed | Ragged | Array, Mixed | Ragged | None]] = {
     "mixed, with missing values": (_HOLES, None),
     "given other fields": (_HOLES, _CLASSES),
     "sequences": (Ragged(_HOLES, 9), None),
+    "windows of series": (Ragged(_HOLES, 4, fixed=True), None),
     "texts": (_TEXTS, None),
     "texts, given a text": (_TEXTS, _TEXTS),
     "pictures": (_PICTURES, None),

@@ -13,8 +13,8 @@ from ensample.data.schema import Schema
 from ensample.data.texts import TEXT
 from ensample.errors import CapabilityError, InputError
 from ensample.events import Array, Discrete, Mixed, Ragged
-from ensample.families import TABLE, Flat, Independent
-from ensample.families.base import Family, LearnsArrays, LearnsSequences, refusal
+from ensample.families import TABLE, Components, Flat, Independent
+from ensample.families.base import Family, LearnsArrays, LearnsSequences, TurnsWindows, refusal
 from ensample.families.options import build, from_plain
 from ensample.kinds import guess, schema_from_plain
 from ensample.kinds.codecs import Codec, codec_of
@@ -177,7 +177,7 @@ def as_family(
 
     For pictures and sequences a name means the family made for them that does not refuse them ("field" is
     `image-field`), if there is one. For pictures, and for sequences of one length, it is otherwise that of tables over
-    a row of pixels or steps (`Flat`).
+    a row of pixels or steps (`Flat`), or of principal components of all steps (`Components`).
 
     Arguments:
         family: a name, an object, which stays as it is, or None for the default.
@@ -199,7 +199,9 @@ def as_family(
     made = build(TABLE[chosen], settings or {})
     if event is None or isinstance(event, Mixed) or (isinstance(event, Ragged) and not windows):
         return made
-    return made if isinstance(made, LearnsSequences if windows else LearnsArrays) else Flat(made)
+    if isinstance(made, LearnsSequences if windows else LearnsArrays):
+        return made
+    return Components(made) if windows and isinstance(made, TurnsWindows) else Flat(made)
 
 
 def _prefixes(event: Mixed | Ragged | Array | None) -> tuple[str, ...]:

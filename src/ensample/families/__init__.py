@@ -33,6 +33,7 @@ from ensample.families.sequences.ngram import Ngram
 from ensample.families.sequences.pretrained import Pretrained, PretrainedTranslation
 from ensample.families.sequences.steps import SeriesAutoregressive
 from ensample.families.sequences.translation import SequenceToSequence
+from ensample.families.series import Components
 from ensample.families.trees.family import Trees
 from ensample.families.vae.family import Vae
 
@@ -62,6 +63,7 @@ TABLE: dict[str, type[Family]] = {
         Ensemble,
         Latent,
         Flat,
+        Components,
         ImageField,
         ImageGan,
         ImageAutoregressive,
@@ -89,6 +91,7 @@ __all__ = [
     "Boltzmann",
     "Boosted",
     "Circuit",
+    "Components",
     "Energy",
     "Ensemble",
     "Family",

@@ -123,6 +123,13 @@ class GivenSequences(Protocol):
 
 
 @runtime_checkable
+class TurnsWindows(Protocol):
+    """A family of tables to which windows of series are shown by their principal components: see `Components`."""
+
+    turns_windows: ClassVar[bool]
+
+
+@runtime_checkable
 class ScoresParts(Protocol):
     """A family that learns records of which some steps are given where they stand: see `Batch.scored`."""
 

@@ -140,6 +140,7 @@ class Field(Training):
 
     name: ClassVar[str] = "field"
     distribution: ClassVar[type[Distribution]] = FieldColumns
+    turns_windows: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         at_least(

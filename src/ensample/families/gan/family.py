@@ -206,6 +206,7 @@ class Gan(Training):
 
     name: ClassVar[str] = "gan"
     distribution: ClassVar[type[Distribution]] = AdversarialRows
+    turns_windows: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         at_least(self, penalty_weight=0, pack=1, critic_steps=1, modes=1, latent=1, width=1, layers=1, dropout=0)

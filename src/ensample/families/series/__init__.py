@@ -1,0 +1,5 @@
+"""Families over windows of series by their principal components."""
+
+from ensample.families.series.family import Components
+
+__all__ = ["Components"]
