@@ -75,6 +75,15 @@ def test_longer_gaps_are_seen_from_both_sides_wherever_they_lie(model, first):
     assert made == pytest.approx(expected, abs=0.12)  # from one side alone: 1.8, 1.62, 1.46
 
 
+@pytest.mark.parametrize("window", [1, 2, 3])
+def test_windows_of_few_steps_fill_gaps_of_many(window):
+    small = en.fit(table(walk(0)[:300]).series(window), "independent")
+    values = walk(3)[:30]
+    values[5:12], values[20] = np.nan, np.nan
+    made = small.impute(table(values), seed=0).to_arrow()["x"].to_numpy()
+    assert np.isfinite(made).all()
+
+
 def test_whole_series_of_units_are_filled_by_a_model_of_any_length():
     rng = np.random.default_rng(0)
     state = np.repeat(rng.integers(0, 2, 60), 10)

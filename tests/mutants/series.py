@@ -40,6 +40,6 @@ MUTANTS = [
         "self.quantile(1 - level), self.quantile(level)",
         AHEAD,
     ),
-    Mutant("infer/gaps.py", "self.width, self.width - self.width // 4", "self.width, self.width", GAPS),
+    Mutant("infer/gaps.py", "(begin + end - self.width) // 2", "begin", GAPS),
     Mutant("infer/gaps.py", "- self.width + self.half, 2", "- self.width + 3 * self.half, 2", GAPS),
 ]

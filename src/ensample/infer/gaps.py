@@ -20,9 +20,9 @@ def closed(distribution: Distribution, series: Batch, gaps: Tensor, fill: Fill, 
     """The series with their gaps filled; what is known stays.
 
     A family over series of any length fills each as a whole. One over windows of W steps first fills the gaps of at
-    most W / 4 steps, each in a window around it, all at once: what lies between them tells the windows apart. Then it
-    goes along the longer ones from window to window, in halves of W, and keeps what it fills in the first three
-    quarters of each: so they are seen from both sides, and what was filled before counts as known.
+    most W / 4 steps, each in a window around it, all at once: what lies between them tells the windows apart. Then come
+    the longer ones, of each series in their order, and what was filled before counts as known. One that leaves no room
+    in a window for a step on both sides is filled from its beginning, up to three quarters of a window at a time.
 
     Arguments:
         distribution: over series or windows of them.
@@ -74,18 +74,21 @@ class _Filler:
         self._fill(windows[:, 0], windows[:, 1], wanted & (place < self.lengths[windows[:, 0], None]))
 
     def long_ones(self) -> None:
-        """All other gaps, from the beginning of the series to their ends."""
-        place, every = torch.arange(self.width), torch.arange(len(self.series))
-        last = (self.lengths - self.width).clamp(min=0)
-        for start in range(0, max(1, self.gaps.shape[1]), self.half):
-            first = torch.minimum(torch.full_like(last, start), last)
-            reach = torch.where(first == last, self.width, self.width - self.width // 4)
-            at = (first[:, None] + place).clamp(max=max(0, self.gaps.shape[1] - 1))
-            inside = (first[:, None] + place < self.lengths[:, None]) & (place < reach[:, None])
-            wanted = inside & self.gaps[every[:, None], at]
-            rows = wanted.any(1).nonzero()[:, 0]
-            if len(rows):
-                self._fill(rows, first[rows], wanted[rows])
+        """All other gaps, of each series in their order."""
+        place, steps = torch.arange(self.width), torch.arange(self.gaps.shape[1])
+        while bool(self.gaps.any()):
+            rows = self.gaps.any(1).nonzero()[:, 0]
+            gaps, lengths = self.gaps[rows], self.lengths[rows]
+            begin = gaps.int().argmax(1)
+            behind = ~gaps & (steps >= begin[:, None])
+            end = torch.where(behind.any(1), behind.int().argmax(1), gaps.shape[1])
+            fits = end - begin <= self.width - 2  # with a step on both sides
+            first = torch.where(fits, (begin + end - self.width) // 2, begin - self.width // 2).clamp(min=0)
+            last = (lengths - self.width).clamp(min=0)
+            first = torch.minimum(first, last)
+            keep = torch.where(fits | (first == last), self.width, self.width - self.width // 4)
+            at = first[:, None] + place
+            self._fill(rows, first, (at >= begin[:, None]) & (at < end[:, None]) & (place < keep[:, None]))
 
     def _fill(self, rows: Tensor, first: Tensor, wanted: Tensor) -> None:
         """Fill windows, of which the steps in `wanted` [windows, width] are kept."""
