@@ -98,7 +98,7 @@ def test_families_that_learn_tables_refuse_sequences_and_the_other_way_round():
         said = [refusal(family(), dataclasses.replace(LETTERS, fixed=fixed), given) for fixed in (False, True)]
         assert (None in said) == isinstance(family(), LearnsSequences), name
         if None in said:
-            assert re.search("sequences|series", str(refusal(family(), toy_event(), None)))
+            assert re.search("sequences|series|texts", str(refusal(family(), toy_event(), None)))
 
 
 @ending
