@@ -67,10 +67,10 @@ CASES = [
     ToldCase(
         "sequence-to-sequence",
         "letters",
-        {"width": 8, "layers": 1, "learning_rate": 4e-2, "batch_size": 256, "dropout": 0.0, "context": 8},
-        close=0.08,
-        budget="60 steps",
-        knob_budget="4 steps",
+        {"width": 8, "layers": 1, "learning_rate": 4e-2, "batch_size": 192, "dropout": 0.0, "context": 8},
+        close=0.12,
+        budget="40 steps",
+        knob_budget="2 steps",
         holes=False,
         knobs={
             "context": 2,

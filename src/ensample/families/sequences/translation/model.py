@@ -46,12 +46,8 @@ class TranslatedSequences(AutoregressiveSequences):
         Raises:
             InputError: a source, or a step of one, is not known.
         """
-        source = batch.cond
-        if source is None or source.lengths is None:
-            raise _unknown("no source")
-        lengths, cells = source.lengths, F.pad(source.cells[:, :, 0], (0, 1))
-        if bool((lengths < 0).any()) or bool((source.steps() & ~source.mask[:, :, 0]).any()):
-            raise _unknown("a source that is missing, or a step of one")
+        source, lengths = _source(batch)
+        cells = F.pad(source.cells[:, :, 0], (0, 1))
         place = torch.arange(cells.shape[1])
         ended = torch.where(place == lengths[:, None], classes_of(self.source), cells)
         return torch.where(place > lengths[:, None], NOTHING, ended)
@@ -62,10 +58,10 @@ class TranslatedSequences(AutoregressiveSequences):
 
     def _scores(self, batch: Batch) -> Iterator[tuple[Tensor, Tensor]]:
         """Sources of similar length together; to how many places they are filled depends on each alone."""
-        assert batch.cond is not None and batch.cond.lengths is not None
-        size = torch.full_like(batch.cond.lengths, SHORTEST)
-        while bool((size <= batch.cond.lengths).any()):
-            size = torch.where(size <= batch.cond.lengths, 2 * size, size)
+        _, lengths = _source(batch)
+        size = torch.full_like(lengths, SHORTEST)
+        while bool((size <= lengths).any()):
+            size = torch.where(size <= lengths, 2 * size, size)
         for places in sorted(set(size.tolist())):
             rows = (size == places).nonzero()[:, 0]
             part = batch.take(rows)
@@ -91,5 +87,15 @@ def sized(batch: Batch, steps: int) -> Batch:
     return replace(batch, cells=batch.cells[:, :steps], mask=batch.mask[:, :steps], scored=scored)
 
 
-def _unknown(seen: str) -> InputError:
-    return InputError("A translation needs the whole of what it translates.", "given", seen, "leave the record out")
+def _source(batch: Batch) -> tuple[Batch, Tensor]:
+    """The sources of a batch, all of them known, and their lengths."""
+    source = batch.cond
+    seen = None
+    if source is None or source.lengths is None:
+        seen = "no source"
+    elif bool((source.lengths < 0).any()) or bool((source.steps() & ~source.mask[:, :, 0]).any()):
+        seen = "a source that is missing, or a step of one"
+    if source is None or source.lengths is None or seen is not None:
+        rule = "A translation needs the whole of what it translates."
+        raise InputError(rule, "given", str(seen), "leave the record out")
+    return source, source.lengths
