@@ -20,6 +20,7 @@ VERBS = (
     "impute",
     "mean or mode",
     "edit",
+    "forecast",
     "generate",
     "encode",
     "graph",
