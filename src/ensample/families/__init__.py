@@ -33,6 +33,7 @@ from ensample.families.sequences.ngram import Ngram
 from ensample.families.sequences.pretrained import Pretrained, PretrainedTranslation
 from ensample.families.sequences.steps import SeriesAutoregressive
 from ensample.families.sequences.translation import SequenceToSequence
+from ensample.families.sequences.vae import SequenceVae
 from ensample.families.series import Components
 from ensample.families.trees.family import Trees
 from ensample.families.vae.family import Vae
@@ -74,6 +75,7 @@ TABLE: dict[str, type[Family]] = {
         ImageCycle,
         SequenceAutoregressive,
         SequenceField,
+        SequenceVae,
         SequenceBlend,
         SequenceToSequence,
         SeriesAutoregressive,
@@ -121,6 +123,7 @@ __all__ = [
     "SequenceBlend",
     "SequenceField",
     "SequenceToSequence",
+    "SequenceVae",
     "SeriesAutoregressive",
     "Smote",
     "Trees",
