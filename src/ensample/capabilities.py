@@ -26,9 +26,9 @@ VERBS = (
     "graph",
     "save",
 )
-"""Columns of the table. `where`: sampling under conditions; `mean or mode`: `impute` with that `how`; `encode`: also
-`decode`, `reconstruct`, `interpolate` and `direction`; `generate`: of texts, also `stream`; of dialogues
-`chat`."""
+"""Columns of the table. `where`: sampling under conditions; `mean or mode`: `impute` with that `how`; `forecast`: of
+series; `generate`: of texts, also `stream`, of dialogues `chat`; `encode`: also `decode`, `reconstruct`, `interpolate`
+and `direction`."""
 
 _NUMBER, _CLASS = Continuous(Lattice(0, 9)), Discrete(3)
 _NUMBERS = Mixed((Span("x", _NUMBER), Span("y", _NUMBER)))
