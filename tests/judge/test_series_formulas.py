@@ -40,6 +40,8 @@ def test_autocorrelation_of_an_autoregression_is_its_power():
     looked = known.once(lags)
     assert looked.tolist() == list(range(1, 13))
     assert autos_of(known, known.test)[0] == pytest.approx(0.8**looked, abs=0.06)
+    moved = side(known, windows(2 + autoregressive(600, 24, 0.8, 1)))  # the same at another level
+    assert autos_of(known, moved)[0] == pytest.approx(autos_of(known, known.test)[0], abs=1e-6)
     same = autocorrelation(known, side(known, windows(autoregressive(600, 24, 0.8, 2))), known.test)
     other = autocorrelation(known, side(known, windows(autoregressive(600, 24, 0.3, 2))), known.test)
     assert same.value < 0.05 and other.value == pytest.approx(np.mean(0.8**looked - 0.3**looked), abs=0.06)
