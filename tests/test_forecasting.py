@@ -122,6 +122,7 @@ def test_times_units_and_seeds(model, tmp_path):
     assert list(frame.columns) == [*("time", "step", "x", "x mean", "x 10%", "x 90%", "y", "y mean", "y 10%", "y 90%")]
     assert frame["time"].tolist() == pd.date_range("2024-01-01 20:00", periods=4, freq="h").tolist()
     assert frame["step"].tolist() == [1, 2, 3, 4]
+    assert np.array_equal(made.history["x"][0], history.column("x").to_numpy())
     assert np.allclose(frame["x"], made.median["x"][0]) and np.allclose(frame["y 10%"], made.quantile(0.1)["y"][0])
     again, other = (model.forecast(history, 4, draws=50, seed=seed) for seed in (3, 4))
     assert np.array_equal(again.paths["x"], made.paths["x"]) and not np.array_equal(other.paths["x"], made.paths["x"])

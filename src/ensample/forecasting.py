@@ -89,7 +89,7 @@ def _records(model: Model, history: Any) -> Dataset:
     plan = codec.plan
     if codec.field in data.names or plan is None:
         return data  # whose fields the codec checks
-    last = codec.event.max_length - 1 if codec.event.fixed else None
+    last = max(codec.event.max_length - 1, SHOWN) if codec.event.fixed else None
     return Dataset.from_arrow(histories(data, plan, last), None, data.source)
 
 
