@@ -60,7 +60,7 @@ def test_refusals():
 
 
 def test_learns_to_copy_and_draws_what_it_learned():
-    model, fresh = learned("120 steps"), copies(200, 1).batch()
+    model, fresh = learned("90 steps"), copies(200, 1).batch()
     without = -np.log([1 / 3]).item() + 2 * -np.log(1 / 3) + np.log(3)  # nats of a word whose source is not looked at
     assert -float(model.log_prob(fresh).mean()) < without / 4
     made = model.sample(200, torch.Generator().manual_seed(0), fresh.cond)
@@ -74,7 +74,7 @@ def test_learns_to_copy_and_draws_what_it_learned():
 
 def test_every_option_matters():
     """What the engine does with its own options: tests/train."""
-    first = learned("3 steps")
+    first = learned("2 steps")
     kept = {name: weight.clone() for name, weight in first.arrays().items()}
     other = {
         "context": 2,
@@ -86,7 +86,7 @@ def test_every_option_matters():
     names = {f.name for f in dataclasses.fields(FAMILY)} - {f.name for f in dataclasses.fields(Training)}
     assert names | {"batch_size"} == set(other)
     for name, value in other.items():
-        arrays = learned("3 steps", **{name: value}).arrays()
+        arrays = learned("2 steps", **{name: value}).arrays()
         assert any(a.shape != kept[n].shape or not torch.equal(a, kept[n]) for n, a in arrays.items()), name
-    again = learned("3 steps").arrays()
+    again = learned("2 steps").arrays()
     assert all(torch.equal(again[name], weight) for name, weight in kept.items())
