@@ -1,7 +1,7 @@
 """A policy trained in a learned world: what it earns in the real one.
 
     OMP_NUM_THREADS=1 python bench/worlds.py
-    OMP_NUM_THREADS=1 python bench/worlds.py --env Pendulum-v1 --steps 4000 --limit 200 --families trees boosted mixture
+    OMP_NUM_THREADS=1 python bench/worlds.py --env Pendulum-v1 --steps 4000 --spread 3 --generations 10
 
 Transitions of random actions are recorded, each family learns p(next state, reward, end | state, action) from them, and
 a linear policy is trained by the cross-entropy method (Rubinstein 1999; Mannor, Rubinstein and Gat 2003): a
@@ -65,14 +65,14 @@ def returns(envs: Any, weights: np.ndarray, env: str, limit: int, seed: int) -> 
     return total, taken
 
 
-def trained(envs: Any, env: str, limit: int, generations: int, seed: int) -> tuple[np.ndarray, int]:
+def trained(envs: Any, options: argparse.Namespace, seed: int) -> tuple[np.ndarray, int]:
     """Weights that the cross-entropy method finds, and how many steps of the environment it took."""
-    rng = np.random.default_rng(seed)
+    rng, env, generations = np.random.default_rng(seed), options.env, options.generations
     width = features(np.zeros((1, envs.single_observation_space.shape[0])), env).shape[1]
-    mean, sd, steps = np.zeros(width), np.ones(width), 0
+    mean, sd, steps = np.zeros(width), np.full(width, options.spread), 0
     for generation in range(generations):
         drawn = mean + sd * rng.standard_normal((POPULATION, width))
-        total, taken = returns(envs, drawn.repeat(EPISODES, 0), env, limit, seed + generation)
+        total, taken = returns(envs, drawn.repeat(EPISODES, 0), env, options.limit, seed + generation)
         best = np.argsort(-total.reshape(POPULATION, EPISODES).mean(1), kind="stable")[:ELITE]
         mean, sd, steps = drawn[best].mean(0), drawn[best].std(0) + 0.3 * 0.8**generation, steps + taken
     return mean, steps
@@ -101,6 +101,7 @@ def main() -> None:
     parser.add_argument("--families", nargs="+", default=["trees", "boosted"])
     parser.add_argument("--budget", default="20s", help="of learning each family")
     parser.add_argument("--limit", type=int, default=200, help="steps of an episode in training")
+    parser.add_argument("--spread", type=float, default=1.0, help="standard deviation of the first weights")
     parser.add_argument("--generations", type=int, default=8)
     parser.add_argument("--trainings", type=int, default=3, help="policies that are trained in each world")
     parser.add_argument("--judged", type=int, default=50, help="real episodes that judge a policy")
@@ -116,7 +117,7 @@ def main() -> None:
     result["random"] = round(earned(env, None, options.judged, full), 1)
     if not options.no_training:
         real = gym.make_vec(env, num_envs=rows, vectorization_mode="sync")
-        found = [clocked(lambda s=s: trained(real, env, limit, options.generations, s)) for s in seeds]
+        found = [clocked(lambda s=s: trained(real, options, s)) for s in seeds]
         result["real"] = [round(earned(env, weights, options.judged, full), 1) for (weights, _), _ in found]
         result["real_steps"] = round(float(np.mean([steps for (_, steps), _ in found])))
     print(json.dumps(result), flush=True)
@@ -135,7 +136,7 @@ def main() -> None:
             found["log_prob"] = round(float(model.log_prob(known).mean()), 2)
         learned = worlds.environments(rows, model, data, like=env, steps=limit)
         if not options.no_training:
-            tried = [clocked(lambda w=learned, s=s: trained(w, env, limit, options.generations, s)) for s in seeds]
+            tried = [clocked(lambda w=learned, s=s: trained(w, options, s)) for s in seeds]
             found["learned"] = [round(earned(env, weights, options.judged, full), 1) for (weights, _), _ in tried]
             found["seconds"] = [round(seconds, 1) for _, seconds in tried]
         learned.reset(seed=0)
