@@ -2,7 +2,8 @@
 
 The rival is GPT-2 of the same size in `transformers`, with its cache, drawing likewise; both on one thread, in turn, by
 the processor time of the process. Both are checked alike: what is written greedily with the cache is what the network
-says without it. Also the time to the first token behind a prompt of 200. Prints one JSON line at the end:
+says without it. Also the time to the first token behind a prompt of 200. Where `numba` is installed (extra `fast`),
+most of it is compiled code, which the first round compiles. Prints one JSON line at the end:
 
     python bench/generation.py
     PYTHONPATH=/path/to/transformers python bench/generation.py --rounds 5
@@ -23,6 +24,7 @@ import torch
 
 import ensample as en
 from ensample.families import SequenceAutoregressive
+from ensample.nets.sequences.compiled import installed
 
 TOKENS, PROMPT, CONTEXT = 256, 200, 512
 LETTERS = 65
@@ -133,7 +135,7 @@ def main() -> None:
         print(name, told[name])
     if len(makers) > 1:
         told["ratio"] = {what: round(best["transformers", what] / best["ensample", what], 2) for what in measures}
-    print(json.dumps({"bench": "generation", **told}))
+    print(json.dumps({"bench": "generation", "compiled": installed(), **told}))
 
 
 if __name__ == "__main__":
