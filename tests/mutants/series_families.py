@@ -7,6 +7,7 @@ from tests.mutants import Mutant
 WINDOWS = "tests/families/test_windows.py"
 COMPONENTS = "tests/families/test_components.py"
 STEPS = "tests/families/sequences/test_steps.py"
+LAWS = "tests/laws/test_ragged.py -k 'series and law_3'"
 ROWS = "families/compose/windows.py"
 AXES = "families/series/axes.py"
 PACKAGE = "families/sequences/steps"
@@ -42,13 +43,13 @@ MUTANTS = [
         f"{PACKAGE}/network.py",
         "earlier = self.lags.span_of[:, None] < torch.arange(spans)",
         "earlier = self.lags.span_of[:, None] <= torch.arange(spans)",
-        f"{STEPS} -k law_15",
+        f"{STEPS} -k law_3",
     ),
     Mutant(
         f"{PACKAGE}/network.py",
         "place + torch.exp(log_spread) * location",
         "place + location",
-        f"{STEPS} -k linear",
+        f"{STEPS} -k several_pieces",
     ),
     Mutant(f"{PACKAGE}/drawing.py", "self.weight += torch.where(known, log_p, 0.0)", "pass", f"{STEPS} -k ends_are"),
     Mutant(

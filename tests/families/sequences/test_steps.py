@@ -55,7 +55,7 @@ def first(batch: Batch, steps: int) -> Batch:
 def shaken(network: str, event: Ragged, context: int = 4) -> AutoregressiveSteps:
     """A network of random weights."""
     truth = TRUTHS["mixed"].records(60)
-    family = SeriesAutoregressive(network=network, width=8, layers=2, hidden=6, pieces=2, lags=2, context=context)
+    family = SeriesAutoregressive(network=network, width=8, layers=2, hidden=6, pieces=2, lags=3, context=context)
     module = family.build(replace(truth, event=event), 0)
     with torch.no_grad():
         for weight in module.parameters():
@@ -82,6 +82,16 @@ def log_density(values: np.ndarray) -> np.ndarray:
 def test_what_is_not_learned_yet_is_the_linear_autoregression(linear, held_out):
     exact = log_density(held_out.cells[..., 0].numpy() / LEVEL) - STEPS * np.log(LEVEL)
     assert np.abs(linear.log_prob(held_out).numpy() - exact).mean() < 0.05
+
+
+@pytest.mark.parametrize("head", ["gaussian", "logistic"])
+def test_several_pieces_begin_as_about_one_normal(head, held_out):
+    family = SeriesAutoregressive(width=8, layers=1, head=head, pieces=5, lags=1)
+    start = family.build(records(0.3 * walks(2_000, 0)), 0).eval()
+    values = held_out.cells[..., 0].numpy() / LEVEL
+    near = records(0.3 * values).batch()
+    exact = log_density(near.cells[..., 0].numpy() / LEVEL / 0.3) - STEPS * np.log(0.3 * LEVEL)
+    assert abs((start.log_prob(near).numpy() - exact).mean()) < 0.3
 
 
 def test_what_is_unset_at_the_end_is_integrated_out(linear, held_out):
