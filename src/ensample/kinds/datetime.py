@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ensample.data import dates
 from ensample.kinds import timeformat
 from ensample.kinds.arrow import is_missing, is_text, typed, value_type
 from ensample.kinds.base import cannot_be, impossible, wrong_value
@@ -87,7 +88,7 @@ class Datetime(Measured):
         times = column
         kind = pa.timestamp("s") if self.format else value_type(self.type)
         if is_text(column.type) and self.format:
-            times = timeformat.read(column, self.format)
+            times = dates.read(column, self.format)
         try:
             times = times.cast(kind) if times.type != kind else times
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
@@ -95,7 +96,7 @@ class Datetime(Measured):
         lost = valid & is_missing(times)
         if lost.any():
             row = int(np.argmax(lost))
-            wanted = self.format.removeprefix(timeformat.BARE) or str(kind)
+            wanted = self.format.removeprefix(dates.BARE) or str(kind)
             rule = f"Values must be dates or times of the form {wanted}."
             raise wrong_value(rule, field, row, column[row].as_py(), "correct the value or make it missing")
         whole = integers(_filled(times), field)
@@ -117,7 +118,7 @@ class Datetime(Measured):
     def _numerator(self, value: Any, field: str) -> float | int:
         kind = pa.timestamp("s") if self.format else value_type(self.type)
         try:
-            moment = timeformat.read(pa.array([value]), self.format) if isinstance(value, str) and self.format else None
+            moment = dates.read(pa.array([value]), self.format) if isinstance(value, str) and self.format else None
             whole = integers(_moment(value, kind) if moment is None or moment.null_count else moment)
             return _in_months(whole, calendar_unit(kind)) if self.months else int(whole[0])
         except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError) as error:
@@ -145,7 +146,7 @@ class Datetime(Measured):
         """Range, unit of steps, format."""
         count, unit = self._unit()
         step = f"{unit}s" if count == 1 else f"steps of {count} {unit}s"
-        written = f", written {self.format.removeprefix(timeformat.BARE)}" if self.format else ""
+        written = f", written {self.format.removeprefix(dates.BARE)}" if self.format else ""
         return f"{self.span_text()}, in {step}{written}{self._extras()}"
 
     def _unit(self) -> tuple[int, str]:
