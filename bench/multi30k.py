@@ -36,7 +36,7 @@ from ensample.train import learn
 from processor import ProcessorClock
 
 DATA = Path(os.environ.get("ENSAMPLE_DATA", Path(__file__).parents[2] / "shared" / "data"))
-BEST = {"holdout": "0", "shared": "true", "tied": "true", "dropout": "0.2", "label_smoothing": "0.1"}
+BEST = {"holdout": "0", "shared": "true", "tied": "true", "width": "192", "layers": "2", "batch_size": "1024"}
 """Options that differ from the defaults."""
 
 
@@ -55,7 +55,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=600.0)
     parser.add_argument("--cpu", action="store_true", help="count seconds of the processor, not of the wall")
-    parser.add_argument("--pieces", type=int, default=6000, help="size of the vocabulary of both languages")
+    parser.add_argument("--pieces", type=int, default=4000, help="size of the vocabulary of both languages")
     parser.add_argument("--beams", type=int, default=5)
     parser.add_argument("--power", type=float, default=1.0, help="of the length that sums of beams are divided by")
     parser.add_argument("--set", nargs="*", default=[], help="options of the family, NAME=VALUE")

@@ -17,6 +17,7 @@ MADE = {
     "docs/worlds.md": {},
     "docs/series.md": {"ahead.svg": 3_000, "ahead.csv": 1_000},
     "docs/texts.md": {"made.txt": 10, "names.ens": 500},
+    "docs/translation.md": {},
     "docs/dialogues.md": {"replies.html": 10_000},
     "docs/pictures.md": {"threes.png": 300, "morph.gif": 500, "digits.html": 10_000},
 }
