@@ -139,6 +139,7 @@ def test_a_gate_learns_whom_to_trust_and_few_steps_teach_none():
     gate = learned(log_p, clues, fold, seed=0)
     weight = gate.log_weights(torch.tensor([[-2.0], [0.0], [2.0]])).exp()[:, 0]
     assert weight[0] < 0.1 and abs(weight[1] - 0.5) < 0.1 and weight[2] > 0.9
+    assert torch.allclose(gate.log_weights(clues).exp().sum(1), torch.ones(4_000).double(), atol=1e-12)
     assert not learned(log_p[:100], clues[:100], fold[:100], seed=0).layers
     blind = learned(log_p, torch.from_numpy(rng.normal(size=(4_000, 1))), fold, seed=0)
     assert float((blind.log_weights(clues).exp()[:, 0] - 0.5).abs().mean()) < 0.05
