@@ -62,7 +62,7 @@ MUTANTS = [
         f"{PACKAGE}/model.py",
         "torch.where(ends, logit, -logit)",
         "torch.where(ends, logit, logit)",
-        f"{STEPS} -k ends_are",
+        LAWS,
     ),
     Mutant(f"{PACKAGE}/cuts.py", "((place > 0) | (first == 0)[window])", "(place >= 0)", f"{STEPS} -k cut"),
 ]
