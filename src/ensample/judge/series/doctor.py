@@ -67,7 +67,10 @@ def quality(judgement: Judgement) -> str:
     """How good the series are, in one or two sentences."""
     measure = judgement[TWO_SAMPLE]
     best = measure.parts.get(REAL, 0.5)
-    if measure.low <= max(best, 0.5):
+    if measure.low <= max(best, 0.5) and best > 0.6:
+        text = "A recurrent network tells its series from held-out ones no better than it tells training series, which "
+        text += f"are others as well (AUC {measure.value:.2f} and {best:.2f})"
+    elif measure.low <= max(best, 0.5):
         text = f"A recurrent network cannot tell its series from real ones (AUC {measure.value:.2f})"
     else:
         how = "hardly tells" if measure.value < 0.58 else "often tells" if measure.value < 0.8 else "tells"
