@@ -11,7 +11,7 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
 from ensample.events import UNKNOWN_LENGTH, Batch, Mixed, Ragged, concatenate
-from ensample.families.base import Distribution, Guarantee
+from ensample.families.base import Guarantee, RaggedDistribution
 from ensample.families.layout import given_flat, given_width
 from ensample.families.sequences.autoregressive.model import check_whole
 from ensample.families.sequences.autoregressive.sliding import Sliding
@@ -58,7 +58,7 @@ class Reader(nn.Module):
         return mean
 
 
-class VaeSequences(nn.Module, Distribution):
+class VaeSequences(nn.Module, RaggedDistribution):
     """p(x | given) = integral of p(z) product over t of p(x_t | x_<t, z, given) dz, a record's end its last factor.
 
     `log_prob` is the evidence lower bound, `E_q log p(x | z) - KL(q(z | x) || p(z))`, the second part in closed form,
@@ -66,7 +66,6 @@ class VaeSequences(nn.Module, Distribution):
     """
 
     guarantees: ClassVar[dict[str, Guarantee]] = {"sample": "exact", "log_prob": "bound", "encode": "estimate"}
-    event: Ragged  # type: ignore[assignment]  # tables go to other families
     missing: Tensor
     longest: Tensor
     points: Tensor
