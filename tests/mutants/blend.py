@@ -15,7 +15,7 @@ MUTANTS = [
     Mutant("families/compose/sequences/held.py", "step >= lead[:, None]", "step >= 0 * lead[:, None]", BLEND),
     Mutant("families/compose/sequences/model.py", "counts & batch.scored", "counts", BLEND),
     Mutant("nets/sequences/compiled/kernels.py", "one * sin + two * cos", "one * sin - two * cos", COMPILED),
-    Mutant("nets/sequences/compiled/decoder.py", "one.scale**2", "one.scale", COMPILED),
+    Mutant("nets/sequences/compiled/decoder.py", "else layer.scale**2", "else layer.scale", COMPILED),
     Mutant("nets/sequences/compiled/decoder.py", "known != now", "False", COMPILED),
     Mutant("solvers/decoding/plain.py", 'dict.fromkeys(lost, "stuck")', "{}", STUCK),
 ]
