@@ -77,8 +77,8 @@ def test_it_translates_one_and_many(model):
 
 
 def test_draws_belong_to_their_row_and_not_to_their_company(model):
-    several = model.generate(where={"de": ["0", "1 2", "0"]}, n=2, seed=3)
-    alone = model.generate(where={"de": ["1 2"]}, n=2, seed=3)
+    several = model.generate(where={"de": ["0", "1 2", "0"]}, n=2, seed=3, temperature=4.0, tokens=6)
+    alone = model.generate(where={"de": ["1 2"]}, n=2, seed=3, temperature=4.0, tokens=6)
     assert len(several) == 6 and several[2:4] == alone
     made = model.sample(where=en.read({"de": ["0 1", "2"]}, texts=("de",)), seed=1)
     assert made.column("de").to_pylist() == ["0 1", "2"] and len(model.sample(4, where={"de": "1"}, seed=0)) == 4
