@@ -130,10 +130,9 @@ def test_long_tables_are_grouped_and_learned():
 
 
 def test_refusals_say_what_would_serve():
-    for name in en.families.TABLE:
-        if name != "markov":
-            with pytest.raises(CapabilityError, match="choose markov"):
-                en.fit(TABLE, name)
+    for name in set(en.families.TABLE) - {"markov", "autoregressive", "series-autoregressive"}:
+        with pytest.raises(CapabilityError, match="choose markov, series-autoregressive"):
+            en.fit(TABLE, name)
     with pytest.raises(CapabilityError, match=r"needs sequences(.|\n)*choose independent"):
         en.fit({"a": [1, 2, 3] * 9}, "markov")
     beside = TABLE.append_column("age", pa.array(np.arange(300) % 70))

@@ -33,11 +33,14 @@ from ensample.train import learn
 DEFAULT_FAMILY = "boosted"
 """What `family=None` means on a table."""
 
-DEFAULT_TEXTS = "sequence-autoregressive"
+DEFAULT_TEXTS = "sequence-blend"
 """What it means on texts, and on other sequences of one class a step."""
 
 DEFAULT_SEQUENCES = "markov"
 """What it means on records that are sequences of anything else."""
+
+DEFAULT_WINDOWS = "mixture"
+"""What it means on windows of series, as long as their values are not too many for a row."""
 
 DEFAULT_GIVEN = "sequence-to-sequence"
 """What it means on sequences that are given another."""
@@ -228,8 +231,10 @@ def default_for(event: Mixed | Ragged | Array, given: Mixed | Ragged | None = No
         return DEFAULT_FAMILY
     if not isinstance(event, Ragged):
         return DEFAULT_PICTURES
-    classes = event.ordered and len(event.element) == 1 and isinstance(event.element.spans[0].event, Discrete)
-    return DEFAULT_TEXTS if classes else DEFAULT_SEQUENCES
+    if event.ordered and len(event.element) == 1 and isinstance(event.element.spans[0].event, Discrete):
+        return DEFAULT_TEXTS
+    able = event.fixed and refusal(as_family(DEFAULT_WINDOWS, event), event, given) is None
+    return DEFAULT_WINDOWS if able else DEFAULT_SEQUENCES
 
 
 def _chosen(

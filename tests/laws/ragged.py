@@ -236,7 +236,7 @@ CASES = [
         "letters",
         SMALL | {"batch_size": 256, "holdout": 0.0, "dims": 2, "dropped": 0.0, "free": 0.0},
         close=0.2,
-        budget="80 steps",
+        budget="130 steps",
         knob_budget="6 steps",
         holes=False,
         knobs={

@@ -43,7 +43,7 @@ class SequenceField(Training):
     Records are drawn in `rounds`, in each of which a random part of the classes is shown at once; those of one round
     are independent given the earlier ones, so few rounds are fast and many are right. Take it where texts have holes:
     it fills them seeing both sides (`impute`, `generate(..., suffix=...)`), whatever stands where. For likelihood, and
-    for long texts, `sequence-autoregressive` is better for the same time, by 0.1 to 0.3 nats a character.
+    for long texts, `sequence-autoregressive` is better for the same time.
 
     Arguments:
         context: most classes, marks included, that are seen at once; by the lengths of the records if left out. What is
