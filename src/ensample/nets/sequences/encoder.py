@@ -17,6 +17,7 @@ class Encoder(nn.Module):
         context: tokens whose rotary positions are kept ready; there may be more.
 
     Example:
+        >>> import torch
         >>> there = torch.tensor([[True, True, True], [True, False, False]])
         >>> Encoder(8, 2, heads=2, context=4)(torch.randn(2, 3, 8), there).shape
         torch.Size([2, 3, 8])

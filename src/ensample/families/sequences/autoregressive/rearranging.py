@@ -36,7 +36,7 @@ def rearranged(windows: Batch, mark: int, share: float, generator: Generator) ->
         >>> letters = torch.tensor([[9, 1, 2, 3, 9, 4, 0, 0, 0]])[:, :, None]  # a record of three classes, one of one
         >>> window = Batch(letters, letters > 0)
         >>> rearranged(window, 9, 1.0, Generator().manual_seed(5)).cells[0, :, 0].tolist()
-        [9, 10, 3, 11, 1, 2, 9, 10, 11]
+        [9, 10, 1, 2, 3, 11, 9, 0, 0]
     """
     cells, there = windows.cells[:, :, 0], windows.mask[:, :, 0]
     rows, width = cells.shape
