@@ -43,7 +43,7 @@ def run(args: argparse.Namespace, console: Console) -> Answer:
     options = wishes(args, model)
     if args.message is None:
         _check_loop(args)
-        return Answer("", {}, replies(model, turns, speaker, role, options))
+        return Answer("", {}, replies(model, turns, speaker, role, options), end="")
     made = cast("Written", model.chat([*turns, (speaker, args.message)], role, **options))
     return Answer(str(made), {"role": role, **facts(made)})
 
@@ -68,6 +68,8 @@ def replies(model: Model, turns: Turns, speaker: str, role: str, options: dict[s
         if shown:
             yield f"{speaker}: "
         if not (line := sys.stdin.readline()):
+            if shown:
+                yield "\n"
             return
         turns.append((speaker, line.rstrip("\r\n")))
         if shown:

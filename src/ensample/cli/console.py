@@ -18,12 +18,13 @@ if TYPE_CHECKING:
 class Answer:
     """What a verb found: `text` for people, `facts` (plain values) for `--json`.
 
-    `pieces` is a text that is shown as it appears, instead.
+    `pieces` is a text that is shown as it appears, instead; `end` is what follows the text.
     """
 
     text: str
     facts: Mapping[str, Any]
     pieces: Iterable[str] | None = None
+    end: str = "\n"
 
 
 @dataclass

@@ -171,7 +171,7 @@ def say(answer: Answer, as_json: bool) -> int:
     """Write the answer on standard output."""
     for piece in () if answer.pieces is None else answer.pieces:
         print(piece, end="", flush=True)
-    print(to_json(answer.facts) if as_json else answer.text, flush=True)
+    print(to_json(answer.facts) if as_json else answer.text, end=answer.end, flush=True)
     return OK
 
 
