@@ -161,6 +161,19 @@ def test_models_of_replies_are_saved_and_resumed(data, replies, tmp_path):
     assert np.array_equal(en.resume(tmp_path / "run").log_prob(data), first.log_prob(data))
 
 
+def test_a_list_of_dialogues_is_read_as_it_stands(data):
+    listed = data.column("chat").to_pylist()
+    assert en.read(listed).column("messages").to_pylist() == listed
+    pairs = [[(turn["role"], turn["content"]) for turn in talk] for talk in listed]
+    assert en.read(pairs).column("messages").to_pylist() == listed
+
+
+@pytest.mark.parametrize("messages", [3, {"role": "user", "content": "hi"}], ids=str)
+def test_what_is_no_list_of_turns_is_refused(messages, whole):
+    with pytest.raises(InputError, match="A dialogue is a list of turns"):
+        whole.chat(messages)
+
+
 def test_dialogues_are_judged_as_texts_with_the_names_of_roles(data, whole):
     reference = text_reference(None, data, whole.schema, "chat", (), 0)
     made = reference.side(sampled_from(whole, reference, 0))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Unpack, cast
 
 from torch import Tensor
 
-from ensample.data.dialogues import is_message, messages_of
+from ensample.data.dialogues import is_message, messages_of, no_turn
 from ensample.errors import InputError
 from ensample.events import Batch
 from ensample.families.abilities import Continues
@@ -73,6 +73,8 @@ def chat(
         rule = "Contrastive search reads a text, and a dialogue is more than that."
         raise InputError(rule, "chat, contrast", str(options["contrast"]), "draw, or search with beams")
     kind, field = _kind(model)
+    if isinstance(messages, Mapping) or not isinstance(messages, Sequence):
+        raise no_turn("chat, messages", messages)
     alone = isinstance(messages, str) or not messages or is_message(messages[0])
     dialogues: list[Any] = [messages] if alone else list(messages)
     prompts = [_prompt(kind, field, dialogue, role) for dialogue in dialogues]

@@ -16,6 +16,9 @@ from ensample.errors import InputError
 ROLE, TEXT = "role", "content"
 """Names of the fields of a turn where the source has none."""
 
+COLUMN = "messages"
+"""Name of the column where the source has none."""
+
 ROLES, TEXTS = (ROLE, "from", "speaker"), (TEXT, "value", "text")
 """Names that these fields may have."""
 
@@ -132,7 +135,7 @@ def messages_of(dialogue: Any, place: str) -> list[tuple[str, str]]:
         [('user', 'Hi'), ('assistant', 'Hello')]
     """
     if not isinstance(dialogue, Sequence) or isinstance(dialogue, str):
-        raise _no_turn(place, dialogue)
+        raise no_turn(place, dialogue)
     return [_message(turn, place) for turn in dialogue]
 
 
@@ -157,13 +160,14 @@ def _message(turn: Any, place: str) -> tuple[str, str]:
     elif is_message(turn):
         role, text = turn
     else:
-        raise _no_turn(place, turn)
+        raise no_turn(place, turn)
     if not isinstance(role, str) or not isinstance(text, str):
-        raise _no_turn(place, turn)
+        raise no_turn(place, turn)
     return role, text
 
 
-def _no_turn(place: str, seen: Any) -> InputError:
+def no_turn(place: str, seen: Any) -> InputError:
+    """What to raise for something that is no dialogue."""
     return InputError(
         "A dialogue is a list of turns, each with its role and its text.",
         place,

@@ -49,7 +49,7 @@ def read(
     Files: CSV, TSV, JSON lines, Parquet, Arrow (Feather, IPC), NPY, NPZ, each also with .gz, .bz2, .xz or .zst behind.
     Databases: `sqlite:///file.db?table=people`, `sqlite:///file.db?query=SELECT ...`, `postgresql://...?table=people`.
     Objects: pandas and polars frames, Arrow tables, NumPy arrays (two-dimensional or structured), a dict of columns, a
-    list of texts.
+    list of texts, a list of dialogues.
     Texts: .txt and .md files, also compressed, and folders of them (see `data.readers.texts`).
     Pictures: a folder of PNG, JPEG, WebP, GIF and BMP files (see `data.pictures.folder`), one such file, arrays of
     three or four axes, and columns of encoded pictures in Parquet and Arrow. Those that cannot be read are left out,
@@ -104,7 +104,7 @@ def read(
             "A source is a path, a URL or a table.",
             "read",
             f"a {type(source).__module__}.{type(source).__qualname__}",
-            "give a file, a pandas or polars frame, an Arrow table, an array, a dict of columns or a list of texts",
+            "give a file, a pandas or polars frame, an Arrow table, an array, a dict of columns, or a list of texts",
         )
     return gather(pictured(paired(_as_texts(feed, texts)), form), spellings, math.inf)
 

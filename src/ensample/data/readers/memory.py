@@ -14,7 +14,8 @@ import pyarrow as pa
 
 from ensample.data.cells import is_text
 from ensample.data.dataset import refuse_twins
-from ensample.data.dialogues import is_pairs
+from ensample.data.dialogues import COLUMN as DIALOGUE_COLUMN
+from ensample.data.dialogues import are_dialogues, is_pairs
 from ensample.data.infer import ANYTHING, TEXT_ONLY, Ladder
 from ensample.data.nested import is_sequence
 from ensample.data.pictures.arrays import pictures_of, tensor_of
@@ -117,6 +118,10 @@ def _texts(source: Sequence[str]) -> Feed:
         raise InputError("A source is one path.", label, f"{len(source):,} paths, {source[0]!r} first", fix)
     table = pa.table([unicode_of(source, label)], schema=pa.schema([TEXT_COLUMN]))
     return replace(of_table(table, label), texts=(TEXT,))
+
+
+def _dialogues(source: Sequence[Any]) -> Feed:
+    return replace(_columns({DIALOGUE_COLUMN: source}), label="list of dialogues")
 
 
 def are_texts(source: Any) -> bool:
@@ -224,4 +229,5 @@ _READERS: tuple[tuple[Callable[[Any], bool], Callable[[Any], Feed]], ...] = (
     (_is_a("numpy", "ndarray"), _numpy),
     (lambda source: isinstance(source, Mapping), _columns),
     (are_texts, _texts),
+    (are_dialogues, _dialogues),
 )
