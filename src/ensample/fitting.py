@@ -60,7 +60,8 @@ def read(source: Any, kinds: Wishes | None = None, **options: Any) -> Dataset:
             or texts), an SQL address, a pandas or polars frame, an array, a dict of columns, an Arrow table, a list of
             texts, or `sample:adult`.
         kinds: overrules by field name: `{"zip": "category"}`, `{"body": "text:bpe:4096"}`; of several fields at once
-            where texts are to share one tokenizer: `{("de", "en"): "text:bpe:8000"}`.
+            where texts are to share one tokenizer: `{("de", "en"): "text:bpe:8000"}`; of a variable inside series and
+            lists `{"series.holiday": "category"}`, or its name alone where no column has it.
         options: of the reader, see `ensample.data.readers.read`.
 
     Returns:

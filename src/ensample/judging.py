@@ -22,7 +22,7 @@ from ensample.judge.reference import Reference
 from ensample.judge.report import Report
 from ensample.judge.report import report as judged_report
 from ensample.judge.series.records import series_of, series_reference
-from ensample.judge.texts.records import form_of, text_of, text_reference
+from ensample.judge.texts.records import forms_of, text_of, text_reference
 from ensample.kinds import guess
 from ensample.kinds.codecs import codec_of
 from ensample.kinds.replies import parted
@@ -67,7 +67,7 @@ def compare(
         InputError: an unknown family or extractor, fewer than 20 records on a side, or other fields in `test`.
     """
     learn, held_out = (data if isinstance(data, Dataset) else read(data) for data in (train, test))
-    kinds = None if learn.schema is None else {field.name: form_of(field.kind) for field in learn.schema}
+    kinds = None if learn.schema is None else forms_of(learn.schema)
     schema, _, conditions = parted(guess(learn, kinds), None, given)  # of these records, and none of the held-out ones
     learn = learn.with_schema(schema)
     assert learn.schema is not None

@@ -12,6 +12,7 @@ import pytest
 import ensample as en
 from ensample.data.dataset import Dataset
 from ensample.errors import InputError
+from ensample.judge.texts.records import forms_of
 from ensample.families.compose.windows import window_records
 from ensample.kinds import guess, schema_from_plain
 from ensample.kinds.codecs import codec_of
@@ -107,3 +108,61 @@ def test_what_is_held_out_in_learning_shares_no_step_with_what_is_learned(stride
         learned, held = (set(part.batch().cells.flatten().tolist()) for part in parts)
         assert not learned & held and len(parts[1]) >= 0.1 * len(data)
         assert len(parts[0]) > len(data) / 2
+
+
+def kinds_of(data: Dataset) -> dict[str, str]:
+    return {step.name: step.kind.name for step in guess(data)["series"].kind.steps.schema}
+
+
+def test_kinds_of_variables_are_overruled_before_and_after_cutting():
+    columns = {"time": TIMES, "x": np.arange(12) / 4, "holiday": [0, 0, 1] * 4, "code": [3, 1, 2, 1] * 3}
+    table = en.read(columns, kinds={"code": "category"})
+    cut = table.series(4, kinds={"holiday": "category"})
+    assert kinds_of(table.series(4)) == {"x": "number", "holiday": "boolean", "code": "category"}
+    assert kinds_of(cut) == {"x": "number", "holiday": "category", "code": "category"}
+    again = en.read(cut, kinds={"code": "number", "series.holiday": "number"}).schema["series"].kind
+    assert [step.kind.name for step in again.steps.schema] == ["number", "number", "number"]
+    schema = en.read(cut, kinds={"x": "category"}).schema
+    assert guess(cut, forms_of(schema)) == schema  # as families are compared
+    assert kinds_of(cut.split(test=0.2)[0])["holiday"] == "category"  # the plan stays with the records
+    assert kinds_of(table.series(4, kinds={"code": "number"}))["code"] == "number"  # what is said last holds
+    assert schema_from_plain(json.loads(json.dumps(en.read(cut).schema.to_plain())))["series"].kind.planned.kinds
+
+
+def test_kinds_of_variables_of_long_tables_and_of_times_between_steps_are_overruled():
+    long = pa.table({"t": [0, 0, 3, 3, 4, 4, 9, 9], "name": ["a", "b"] * 4, "value": [1.0, 0, 2, 1, 2, 0, 1, 1]})
+    options = {"time": "t", "variable": "name", "value": "value", "step": "irregular"}
+    cut = Dataset.from_arrow(long).series(kinds={"b": "category", "elapsed": "category"}, **options)
+    assert kinds_of(cut) == {"a": "number", "b": "category", "elapsed": "category"}
+
+
+@pytest.mark.parametrize(
+    ("kinds", "words"),
+    [
+        ({"hollyday": "category"}, "choose from .*holiday"),
+        ({"series.hollyday": "category"}, "choose from .*series.holiday"),
+        ({"holiday": "sort"}, "must be one that exists"),
+        ({"holiday": "text"}, "of a plain kind"),
+        ({"x": "boolean"}, "a known pair"),
+    ],
+)
+def test_wrong_kinds_of_variables_are_refused(kinds, words):
+    table = Dataset.from_arrow(pa.table({"time": TIMES, "x": np.arange(12) / 4, "holiday": [0, 0, 1] * 4}))
+    with pytest.raises(InputError, match=words):
+        en.read(table.series(4), kinds=kinds)
+
+
+def test_a_kind_of_no_variable_is_refused_when_series_are_cut():
+    table = Dataset.from_arrow(pa.table({"time": TIMES, "x": np.arange(12) / 4, "y": np.arange(12)}))
+    with pytest.raises(InputError, match="must be a variable"):
+        table.series(4, kinds={"time": "category"})
+
+
+def test_a_column_goes_before_a_field_of_steps_of_its_name():
+    data = {"x": ["a", "b", "a", "b"], "walk": [[{"x": 1, "y": 0}, {"x": 2, "y": 1}]] * 4}
+    schema = en.read(data, kinds={"x": "category", "y": "category", "walk.x": "category"}).schema
+    assert [step.kind.name for step in schema["walk"].kind.steps.schema] == ["category", "category"]
+    assert {step.kind.name for step in en.read(data, kinds={"x": "category"}).schema["walk"].kind.steps.schema} == {
+        "number",
+        "boolean",
+    }

@@ -24,6 +24,7 @@ MUTANTS = [
     Mutant("data/series/split.py", "_ends(data, plan, start) < first", "start < first", CUT),
     Mutant("kinds/stretches.py", "(distance >= -near)", "(distance >= 0)", KIND),
     Mutant("kinds/guessing.py", 'kind = replace(kind, plan=marks.series(column) or "")', "pass", KIND),
+    Mutant("kinds/stepkinds.py", "dict(plan.kinds)", "{}", KIND),
     Mutant("infer/forecast.py", "known - (event.max_length - count)", "known - (event.max_length - count - 1)", AHEAD),
     Mutant(
         "infer/forecast.py", "known, done = known + count, done + count", "known, done = known, done + count", AHEAD

@@ -41,7 +41,7 @@ def add_reading(parser: argparse.ArgumentParser, kinds: bool = True) -> None:
             action="append",
             default=[],
             metavar="FIELD=KIND",
-            help="overrule the kind of a field (zip=category, text=text:bpe:4096); repeatable",
+            help="overrule the kind of a field or variable (zip=category, text=text:bpe:4096); repeatable",
         )
     group.add_argument("--missing", action="append", metavar="WORDS", help="what means a missing value, with commas")
     group.add_argument("--encoding", metavar="NAME", help="of a CSV, TSV or text file (utf-8)")

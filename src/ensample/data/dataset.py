@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -226,14 +226,15 @@ class Dataset:
         keep: str | Sequence[str] = (),
         duplicates: Literal["refuse", "first", "last"] = "refuse",
         name: str = "series",
+        kinds: Mapping[str, str] | None = None,
     ) -> Dataset:
         """Records that are time series, in memory: one for each unit, or windows of one length.
 
-        A wide table has a row for each time and a column for each variable; a long one has a row for each value, with
-        the name of its variable beside. The steps of a regular series are found (`notes` tell them), and missing ones
-        are inserted as steps without values, so that a place in a window says the time. Steps of an irregular series
-        have a field `elapsed`: the time since the step before, 0 in the first one. Windows overlap where `stride` is
-        less than `window`: split the table by time before you cut them, or let `split` do it.
+        A wide table has a row for each time and a column for each variable; a long one a row for each value, with the
+        name of its variable beside. The steps of a regular series are found (`notes` tell them), and missing ones are
+        inserted without values, so that a place in a window says the time. Steps of an irregular series have a field
+        `elapsed`: the time since the step before, 0 in the first one. Windows overlap where `stride` is less than
+        `window`: split the table by time before you cut them, or let `split` do it.
 
         Arguments:
             window: steps of a record; None for whole series.
@@ -244,13 +245,12 @@ class Dataset:
             variable: of a long table, the column that holds the name of a variable.
             value: of a long table, the column that holds its value.
             stride: steps between the beginnings of two windows.
-            step: "15min", "1h", "1d", "1b" (working days), "1mo", or a number of the units of the time column; or
-                "irregular". None to find it.
-            calendar: fields of the first step to put beside the series: "hour", "weekday", "month"; True for those that
-                vary and make sense at this step. A model may be given them.
+            step: "15min", "1h", "1d", "1b" (working days), "1mo", a number of units of time, "irregular"; None: found.
+            calendar: fields of the first step beside the series: "hour", "weekday", "month"; True for those that vary.
             keep: columns that are the same in all rows of a unit and stay beside the series.
             duplicates: what is done with two rows of one time: "refuse" them, or take the "first" or the "last".
             name: of the new column, a list of structs of the variables.
+            kinds: overrules by variable: `{"holiday": "category"}`; those said of the columns of the table hold, too.
 
         Raises:
             InputError: a column is unknown, a time is missing, comes twice or is off the steps, or no window is whole.
@@ -268,7 +268,7 @@ class Dataset:
 
         units, kept = [by] if isinstance(by, str) else by, [keep] if isinstance(keep, str) else keep
         columns = Columns(time, tuple(units), variable, value, tuple(kept), duplicates)
-        table, notes = made(self, window, stride, columns, step, calendar, name)
+        table, notes = made(self, window, stride, columns, step, calendar, name, kinds or {})
         return Dataset(Memory(table), None, self.source, (*self.notes, *notes))
 
     def with_schema(self, schema: Schema | None) -> Dataset:

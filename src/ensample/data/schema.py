@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import html
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
@@ -23,6 +24,7 @@ class Field:
     """One column: its name, its Arrow type as text, its fitted kind, and how its values are written.
 
     `missing` is the text that stands for a missing value, `wording` the form of the others (see `data.wording`).
+    `wished` says that the user chose the kind; a stored schema does not tell.
     """
 
     name: str
@@ -30,6 +32,7 @@ class Field:
     kind: Kind
     missing: str = ""
     wording: str = ""
+    wished: bool = dataclasses.field(default=False, compare=False)
 
 
 @dataclass(frozen=True, repr=False)

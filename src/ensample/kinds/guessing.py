@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 import pyarrow as pa
 
 from ensample.data import marks
+from ensample.data.dialogues import is_dialogue
 from ensample.data.nested import is_sequence
 from ensample.data.pictures.column import batch_rows
 from ensample.data.schema import FORMAT, Field, Schema
 from ensample.data.texts import is_free_text
 from ensample.errors import FormatError, InputError
+from ensample.kinds import stepkinds
 from ensample.kinds.arrow import type_from_text
 from ensample.kinds.base import Kind
 from ensample.kinds.boolean import Boolean
@@ -42,6 +44,9 @@ TABLE: dict[str, type[Any]] = {
 }
 """Name of a kind -> its class. Of two kinds that are equally sure the first one is taken."""
 
+OF_STEPS = tuple(kind.name for kind in (Constant, Boolean, Datetime, Identifier, Number, Category))
+"""Kinds that a field of steps may be."""
+
 LABELS = ("label", "labels", "fine_label", "fine_labels", "coarse_label", "coarse_labels", "class", "target", "y")
 """Columns beside pictures that hold the number of a class if they hold numbers."""
 
@@ -60,13 +65,20 @@ def guess(dataset: Dataset, kinds: Wishes | None = None) -> Schema:
         dataset: the records; may be larger than memory.
         kinds: field -> name of a kind, where the guess would be wrong; kinds of several forms take one behind a colon:
             "text:bytes", "text:bpe:4096". Several fields at once, `("de", "en")`, are texts that share one tokenizer.
+            A field of the steps of lists is named behind its column, "series.holiday", or alone.
 
     Raises:
         InputError: a field or a kind is unknown, or the column cannot be that kind.
     """
     groups = [(names, kind) for names, kind in (kinds or {}).items() if isinstance(names, tuple)]
-    wished = single(kinds or {})
-    _check_wishes(wished, tuple(dataset.names))
+    everything = single(kinds or {})
+    talks = [f.name for f in dataset.arrow_schema if is_dialogue(f.type) and everything.get(f.name) != Sequence.name]
+    of_steps = stepkinds.places(dataset.arrow_schema, talks)
+    _check_wishes(everything, (*dataset.names, *of_steps))
+    nested = stepkinds.parted(everything, dataset.arrow_schema, of_steps)
+    for column_name, own in nested.items():
+        _check_steps(own, column_name)
+    wished = {name: kind for name, kind in everything.items() if name not in of_steps}
     told = {f.name: Text.name for f in dataset.arrow_schema if is_free_text(f) and can_be(f.type)}
     told |= {f.name: Series.name for f in dataset.arrow_schema if marks.kind(f) == Series.name and is_sequence(f.type)}
     told |= wished
@@ -75,7 +87,10 @@ def guess(dataset: Dataset, kinds: Wishes | None = None) -> Schema:
     lists = [name for name, kind in wished.items() if kind == Sequence.name]
     found = profiles(dataset.arrow_schema, dataset.batches(rows), texts=texts, lists=lists)
     alone = {name: profile for name, profile in found.items() if not any(name in names for names, _ in groups)}
-    fitted = {name: fit_profile(told.get(name) or _label(name, found), profile) for name, profile in alone.items()}
+    fitted = {
+        name: fit_profile(told.get(name) or _label(name, found), profile, nested.get(name))
+        for name, profile in alone.items()
+    }
     for names, form in groups:
         fitted |= zip(names, _together([found[name] for name in names], form), strict=True)
     if (prose := _prose(fitted)) is not None and prose not in told:
@@ -88,7 +103,8 @@ def guess(dataset: Dataset, kinds: Wishes | None = None) -> Schema:
         kind = fitted[column.name]
         if isinstance(kind, Series):
             kind = replace(kind, plan=marks.series(column) or "")
-        listed.append(Field(column.name, str(column.type), kind, missing.get(column.name, ""), wording))
+        wish = column.name in wished
+        listed.append(Field(column.name, str(column.type), kind, missing.get(column.name, ""), wording, wish))
     return Schema(tuple(listed))
 
 
@@ -166,10 +182,15 @@ def recognised(profile: Profile) -> type[Any]:
     )
 
 
-def fit_profile(kind: str | None, profile: Profile) -> Kind:
-    """Fit the kind of this name, perhaps in the form behind its colon, or the one that is recognised."""
+def fit_profile(kind: str | None, profile: Profile, of_steps: Mapping[str, str] | None = None) -> Kind:
+    """Fit the kind of this name, perhaps in the form behind its colon, or the one that is recognised.
+
+    `of_steps` are names of kinds for the fields of the steps of a sequence.
+    """
     name, _, form = (kind or "").partition(":")
     chosen: type[Any] = TABLE[name] if name else recognised(profile)
+    if of_steps and issubclass(chosen, Sequence):
+        return chosen.fit(profile, of_steps)
     fitted: Kind = chosen.fit_as(profile, form) if form else chosen.fit(profile)
     return fitted
 
@@ -196,6 +217,13 @@ def _check_wishes(wished: Mapping[str, str], names: tuple[str, ...]) -> None:
             forms = [form for known in TABLE.values() for form in getattr(known, "forms", ())]
             fix = f"choose from {', '.join(sorted([*TABLE, *forms]))}"
             raise InputError("A kind must be one that exists.", f"kinds, field {field!r}", repr(kind), fix)
+
+
+def _check_steps(wished: Mapping[str, str], column: str) -> None:
+    for field, kind in wished.items():
+        if kind not in OF_STEPS:
+            place, fix = f"kinds, field {field!r} of {column!r}", f"choose from {', '.join(sorted(OF_STEPS))}"
+            raise InputError("A field of steps is of a plain kind.", place, repr(kind), fix)
 
 
 def schema_from_plain(facts: Mapping[str, Any]) -> Schema:

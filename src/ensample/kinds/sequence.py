@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -58,8 +60,12 @@ class Sequence:
         return 1.0 if isinstance(profile, SequenceProfile) and profile.steps else 0.0
 
     @classmethod
-    def fit(cls, profile: Profile) -> Self:
-        """Fit the kind of every field of the steps."""
+    def fit(cls, profile: Profile, kinds: Mapping[str, str] = MappingProxyType({})) -> Self:
+        """Fit the kind of every field of the steps: the one in `kinds`, or the one that is recognised.
+
+        Raises:
+            InputError: there is no step, nothing of a step can be learned, or a field cannot be of its kind.
+        """
         from ensample.kinds.guessing import fit_profile
 
         if not isinstance(profile, SequenceProfile):
@@ -71,7 +77,7 @@ class Sequence:
             raise cannot_be(
                 profile, cls.name, f"names {profile.dtype}", "rename the fields of the steps in plain words"
             )
-        fitted = {name: fit_profile(None, found) for name, found in profile.fields.items()}
+        fitted = {name: fit_profile(kinds.get(name), found) for name, found in profile.fields.items()}
         types = {field.name: str(field.type) for field in step_fields(dtype)}
         schema = Schema(tuple(Field(name, types[name], kind) for name, kind in fitted.items()))
         if not any(kind.spans(name) for name, kind in fitted.items()):

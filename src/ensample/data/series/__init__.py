@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -30,13 +30,15 @@ def made(
     step: str | float | None,
     wish: bool | Sequence[str],
     name: str,
+    kinds: Mapping[str, str],
 ) -> tuple[pa.Table, list[str]]:
     """(the table of `Dataset.series`, what is to be said of it)."""
     _check(window, stride, columns)
     if columns.time is None:
         columns = replace(columns, time=found(data, columns.beside))
     table = laid(data, columns)
-    plan = plan_of(table, columns, step, window, stride, wish, name)
+    known = {field.name: field.kind.name for field in data.schema or () if field.wished}
+    plan = plan_of(table, columns, step, window, stride, wish, name, kinds, known)
     return _records(table, plan, data.source)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -42,6 +43,7 @@ class Plan:
         window, stride: steps of a record, and between the first steps of two; None for whole series.
         fields: calendar fields of the first step.
         name: of the column of series.
+        kinds: kinds of fields of a step, as the user says: (field, name of a kind).
     """
 
     columns: Columns
@@ -53,6 +55,7 @@ class Plan:
     stride: int
     fields: tuple[str, ...]
     name: str
+    kinds: tuple[tuple[str, str], ...] = ()
 
     @property
     def overlaps(self) -> bool:
@@ -124,6 +127,7 @@ class Plan:
             "stride": self.stride,
             "fields": list(self.fields),
             "name": self.name,
+            "kinds": dict(self.kinds),
         }
         return json.dumps(facts)
 
@@ -137,8 +141,9 @@ class Plan:
             grid = None if facts["grid"] is None else grids.from_plain(facts["grid"])
             axis = Axis.of_text(facts["dtype"])
             sizes = facts["unit"], facts["window"], facts["stride"]
-            return cls(columns, tuple(facts["variables"]), axis, grid, *sizes, tuple(facts["fields"]), facts["name"])
-        except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+            fields, kinds = tuple(facts["fields"]), tuple(facts.get("kinds", {}).items())
+            return cls(columns, tuple(facts["variables"]), axis, grid, *sizes, fields, facts["name"], kinds)
+        except (json.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
             raise FormatError("A stored series must be whole.", "a series", str(error), "write it anew") from error
 
 
@@ -150,11 +155,13 @@ def plan_of(
     stride: int,
     wish: bool | Sequence[str],
     name: str,
+    kinds: Mapping[str, str],
+    known: Mapping[str, str],
 ) -> Plan:
     """Find the steps of a series, and what a calendar says of them.
 
     Raises:
-        InputError: names clash, or an option says nothing.
+        InputError: names clash, an option says nothing, or a field that is given a kind is none of a step.
     """
     grid = _grid(table, columns, step)
     days = None if grid is None else grid.days(table.axis)
@@ -166,7 +173,14 @@ def plan_of(
     if twins:
         raise InputError("Names of the fields must differ.", "series", repr(twins[0]), "rename the column")
     variables = tuple(table.steps.column_names)
-    return Plan(columns, variables, table.axis, grid, _unit(table, grid), window, stride, fields, name)
+    of_steps = variables if grid is not None else (*variables, ELAPSED)
+    for field in kinds:
+        if field not in of_steps:
+            fix = f"choose from {', '.join(get_close_matches(str(field), of_steps, n=3) or of_steps[:8])}"
+            raise InputError("A field that is given a kind must be a variable.", "kinds", repr(field), fix)
+    wished = {name: kind for name, kind in known.items() if name in variables} | dict(kinds)
+    unit = _unit(table, grid)
+    return Plan(columns, variables, table.axis, grid, unit, window, stride, fields, name, tuple(wished.items()))
 
 
 def _grid(table: Laid, columns: Columns, step: str | float | None) -> Grid | None:

@@ -11,6 +11,7 @@ from ensample.judge.texts.reference import TextReference
 from ensample.judge.texts.translations import TranslationReference
 from ensample.kinds.base import Kind
 from ensample.kinds.dialogue import Dialogue
+from ensample.kinds.sequence import Sequence as Steps
 from ensample.kinds.text import Text
 from ensample.kinds.tokens import TOKENIZERS
 from ensample.kinds.tokens.subwords import Subwords
@@ -40,6 +41,15 @@ def text_reference(
     elif any(isinstance(schema[name].kind, Text) for name in given):
         sort = TranslationReference
     return sort(learned, held_out, schema.select(names), text=text, given=given, seed=seed)
+
+
+def forms_of(schema: Schema) -> dict[str, str]:
+    """`form_of` each field, and each field of the steps of sequences: overrules under which a schema is found again."""
+    found = {field.name: form_of(field.kind) for field in schema}
+    for field in schema:
+        if isinstance(field.kind, Steps):
+            found |= {f"{field.name}.{step.name}": form_of(step.kind) for step in field.kind.steps.schema}
+    return found
 
 
 def form_of(kind: Kind) -> str:
