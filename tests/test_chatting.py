@@ -209,7 +209,7 @@ def test_chat_at_the_command_line(replies, tmp_path, capsys, monkeypatch):
     assert told["text"] == wanted and told["role"] == "assistant"
     monkeypatch.setattr("sys.stdin", io.StringIO("hi, ben here\nand anna\n"))
     second = replies.chat([("user", "hi, ben here"), ("assistant", wanted), ("user", "and anna")], greedy=True)
-    assert run("--greedy") == f"{wanted}\n{second}\n\n"
+    assert run("--greedy") == f"{wanted}\n{second}\n"
     turns = [{"role": "user", "content": "hi, ben here"}, {"role": "assistant", "content": wanted}]
     (tmp_path / "before.json").write_text(json.dumps(turns))
     assert run("--history", str(tmp_path / "before.json"), "--message", "and anna", "--greedy") == f"{second}\n"

@@ -43,7 +43,7 @@ LAYERS = (
             "modelfile",
             "runfolder",
         ),
-        *("fitting", "judging", "capabilities", "hub", "chatting", "forecasting", "forecasts", "gaps"),
+        *("fitting", "judging", "capabilities", "hub", "hubchat", "chatting", "forecasting", "forecasts", "gaps"),
     ),
     ("worlds",),
     ("cli", "__main__"),

@@ -72,6 +72,7 @@ def chat(
     if options.get("contrast") is not None:
         rule = "Contrastive search reads a text, and a dialogue is more than that."
         raise InputError(rule, "chat, contrast", str(options["contrast"]), "draw, or search with beams")
+    model = model._talking
     kind, field = _kind(model)
     if isinstance(messages, Mapping) or not isinstance(messages, Sequence):
         raise no_turn("chat, messages", messages)
@@ -96,7 +97,7 @@ def speakers(model: Model, role: str | None = None, speaker: str | None = None) 
     Raises:
         InputError: a role that was not met, or one that cannot be told.
     """
-    kind, field = _kind(model)
+    kind, field = _kind(model._talking)
     role = role or _usual(kind, speaker)
     speaker = speaker or _asking(kind, role)
     for whose in (speaker, role):
@@ -110,17 +111,18 @@ class Replier(Fitted):
     Arguments:
         of: the distribution of dialogues.
         classes: of the texts; those from there on are marks of roles.
+        ends: classes of texts that end a turn, too.
     """
 
     guarantees: ClassVar[dict[str, Guarantee]] = {}
     storable: ClassVar[bool] = False
 
-    def __init__(self, of: Fitted, classes: int) -> None:
-        self.of, self.classes, self.event, self.given = of, classes, of.event, of.given
+    def __init__(self, of: Fitted, classes: int, ends: tuple[int, ...] = ()) -> None:
+        self.of, self.classes, self.ends, self.event, self.given = of, classes, ends, of.event, of.given
 
     def continuation(self, prompts: Batch) -> Turn:
         """Turns behind these dialogues, each of which ends with the mark of a role."""
-        return turn_of(cast(Continues, self.of).continuation(prompts), self.classes)
+        return turn_of(cast(Continues, self.of).continuation(prompts), self.classes, self.ends)
 
     def arrays(self) -> dict[str, Tensor]:
         """Those of the model."""
@@ -131,9 +133,10 @@ def _replier(model: Model) -> Model:
     """The same model as one of texts, whose prompts are dialogues."""
     from ensample.model import Model
 
+    model = model._talking
     kind, _ = _kind(model)
     codec = replying(cast(DialogueCodec, model.codec))
-    return Model(codec, model.family, Replier(model.distribution, kind.text.classes), model.facts)
+    return Model(codec, model.family, Replier(model.distribution, kind.text.classes, kind.ends), model.facts)
 
 
 def _kind(model: Model) -> tuple[Dialogue, str]:

@@ -16,6 +16,7 @@ from ensample.events import Array, Discrete, Mixed, Ragged
 from ensample.families import TABLE, Components, Flat, Independent
 from ensample.families.base import Family, LearnsArrays, LearnsSequences, TurnsWindows, refusal
 from ensample.families.options import build, from_plain
+from ensample.hubchat import started
 from ensample.kinds import guess, schema_from_plain
 from ensample.kinds.codecs import Codec, codec_of
 from ensample.kinds.guessing import Wishes, single
@@ -120,6 +121,7 @@ def fit(
         data = read(data, texts=() if before is None else texts_in(before.schema))
     schema = data.schema or guess(data, None)
     if before is not None:
+        before = started(before, schema)
         schema, given = _continued(schema, before), before.codec.given if given is None else given
     schema, model, given = parted(schema, model, given)
     codec = codec_of(schema, *_chosen(schema, model, given))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard, cast
 
@@ -18,7 +19,9 @@ from ensample.families.abilities import Exports
 from ensample.families.sequences.pretrained.network import network_of
 from ensample.families.sequences.pretrained.sourced import PretrainedTranslations
 from ensample.families.sequences.pretrained.stored import Stored, places_of
+from ensample.hubchat import ends_of, template_of, write_chat
 from ensample.kinds.codecs import Codec, codec_of
+from ensample.kinds.dialoguecodec import DialogueCodec
 from ensample.kinds.text import Text
 from ensample.kinds.textcodec import TextCodec
 from ensample.kinds.tokens import Pretrained as Tokens
@@ -51,8 +54,9 @@ def opened(folder: Path) -> Model:
     """A language model of Hugging Face as a model of texts: `config.json`, `*.safetensors`, `tokenizer.json`.
 
     The end-of-text token is the end of a text. A causal language model is one of the field `text`, which begins behind
-    the beginning-of-text token, or else that of the end. An encoder with a decoder is one of `text` given `source`; see
-    `ensample.families.PretrainedTranslation`. Weights are taken to float32.
+    the beginning-of-text token, or else that of the end; where it has a chat template it chats, too. An encoder with a
+    decoder is one of `text` given `source`; see `ensample.families.PretrainedTranslation`. Weights are taken to
+    float32.
 
     Raises:
         FormatError: a file is missing, damaged, or of another network; the weights are pickled, which is never read.
@@ -87,6 +91,8 @@ def _writing(folder: Path, network: Any) -> _Made:
     words = network.config.get_text_config()
     context = min(CONTEXT, places_of(network) or CONTEXT)
     tokens = _tokens(folder, words)
+    ends = (tokens.end, *ends_of(folder, network.config.get_text_config().to_dict()))
+    tokens = replace(tokens, template=template_of(folder, tuple(dict.fromkeys(ends))))
     begin = tokens.end if tokens.token(words.bos_token_id) is None else int(words.bos_token_id)
     codec = codec_of(Schema((_field(TEXT, tokens, context),)), (TEXT,))
     return _Made(codec, Family(context=context), {"begin": begin, "end": tokens.end, "context": context})
@@ -132,13 +138,13 @@ def _field(name: str, tokens: Tokens, longest: int) -> Field:
     return Field(name, "string", Text("string", Tokens.name, tokens.state, longest, False, UNSEEN))
 
 
-def is_pretrained(codec: Codec) -> TypeGuard[TextCodec]:
-    """Whether records are texts that the tokenizer of a checkpoint reads."""
-    return isinstance(codec, TextCodec) and codec.kind.tokenizer == Tokens.name
+def is_pretrained(codec: Codec) -> TypeGuard[TextCodec | DialogueCodec]:
+    """Whether records are texts, or dialogues, that the tokenizer of a checkpoint reads."""
+    return isinstance(codec, TextCodec | DialogueCodec) and codec.kind.tokenizer == Tokens.name
 
 
 def export(model: Model, folder: str | Path) -> None:
-    """Write the model as a folder that Hugging Face's `transformers` opens: its network, weights and tokenizer.
+    """Write the model as a folder that Hugging Face's `transformers` opens: network, weights, tokenizer, template.
 
     Arguments:
         model: one that came from a checkpoint, tuned or not.
@@ -152,7 +158,8 @@ def export(model: Model, folder: str | Path) -> None:
         raise InputError(
             "A checkpoint is written into a folder of its own.", str(folder), "other files", "choose another folder"
         )
-    tokens = cast(Tokens, cast(TextCodec, model.codec).kind.tokens)
+    assert is_pretrained(model.codec)
+    tokens = cast(Tokens, model.codec.kind.tokens)
     distribution = model.distribution
     assert isinstance(distribution, Exports) and isinstance(distribution, Stored)
     named = {"bos_token": tokens.token(distribution.net.begin), "eos_token": tokens.token(tokens.end)}
@@ -161,8 +168,12 @@ def export(model: Model, folder: str | Path) -> None:
         for mark in ("bos_token", "pad_token"):
             named[mark] = tokens.token(getattr(config, f"{mark}_id", None))
 
+    if tokens.template is not None:
+        named = dict(tokens.template.named)
+
     def write(target: Path) -> None:
         distribution.export(target)
+        write_chat(tokens, distribution.net.network.config.get_text_config(), target)
         (target / TOKENIZER).write_text(tokens.stored, encoding="utf-8")
         write_json(target / "tokenizer_config.json", {"tokenizer_class": "PreTrainedTokenizerFast", **named})
 

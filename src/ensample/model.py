@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ensample import chatting, editing, forecasting, gaps, hub, latent, sampling, writing
+from ensample import chatting, editing, forecasting, gaps, hub, hubchat, latent, sampling, writing
 from ensample.data.dataset import Dataset
 from ensample.data.dialogues import are_dialogues
 from ensample.data.nested import is_sequence
@@ -54,6 +54,11 @@ class Model:
     def _completing(self) -> Distribution:
         return completing(cast(Distribution, self.distribution))
 
+    @cached_property
+    def _talking(self) -> Model:
+        """The model as one of dialogues, where it is a checkpoint with a chat template."""
+        return self if hubchat.template_in(self.codec) is None else hubchat.talking(self)
+
     @property
     def schema(self) -> Schema:
         """The fields, as the training data showed them."""
@@ -65,9 +70,11 @@ class Model:
         found = capabilities(type(self.distribution), self.distribution.guarantees)
         others = {"generate", "stream", "export", "chat"}
         if isinstance(self.codec, TextCodec):
-            others = {"chat"} if hub.is_pretrained(self.codec) else {"chat", "export"}
+            others = {"chat"} if hubchat.template_in(self.codec) is None else set()
         if isinstance(self.codec, DialogueCodec):  # what is said to a model of replies alone has no distribution
-            others = {"generate", "stream", "export", *(("sample",) if self.codec.event.partly else ())}
+            others = {"generate", "stream", *(("sample",) if self.codec.event.partly else ())}
+        if not hub.is_pretrained(self.codec):
+            others = {*others, "export"}
         if not (isinstance(self.codec, SequenceCodec) and self.codec.event.ordered):
             others = {*others, "forecast"}
         return {name: guarantee for name, guarantee in found.items() if name not in others}

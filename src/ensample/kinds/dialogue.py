@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import ClassVar, Self
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ensample.data.dialogues import Turns, dialogues, turns_of
 from ensample.errors import InputError
@@ -162,8 +164,24 @@ class Dialogue:
         """That of a step."""
         return (Span(TOKEN, Discrete(self.classes)),)
 
-    def streams(self, column: pa.Array, field: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    @property
+    def ends(self) -> tuple[int, ...]:
+        """Classes of texts with which a turn may end, beside marks."""
+        return ()
+
+    def beside(self, told: tuple[str, ...]) -> tuple[str, ...]:
+        """Roles that are learned where these are given."""
+        return tuple(role for role in self.roles if role not in told)
+
+    def most_steps(self, column: pa.Array, field: str, first: int = 0) -> int:
+        """No fewer than the steps of all dialogues of a column: turns and bytes of their texts."""
+        turns = turns_of(column, field)
+        return len(turns.texts) + (pc.sum(pc.binary_length(turns.texts)).as_py() or 0)
+
+    def streams(self, column: pa.Array, field: str, first: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Classes of all dialogues one after the other [steps], the steps of each [rows], and which places count.
+
+        `first` is the number of the first row, for errors.
 
         The last is bool [steps + rows]: for each dialogue its steps and its end, as in `Sequences`. Lengths of missing
         dialogues are `MISSING_LENGTH`.
@@ -194,6 +212,13 @@ class Dialogue:
         found = turns.roles.dictionary_encode()
         known = np.array([self.number_of(role, field) for role in found.dictionary.to_pylist()], np.int64)
         return np.asarray(known[found.indices.to_numpy()] if len(known) else known)
+
+    def prompt(self, turns: Sequence[tuple[str, str]], role: str, field: str) -> np.ndarray:
+        """Classes of some turns, and of what begins the turn of this role, int64 [steps]."""
+        told = [*turns, (role, "")]
+        found = self.text.tokens_of([text for _, text in told])
+        pairs = zip(told, found, strict=True)
+        return np.concatenate([part for (whose, _), own in pairs for part in ([self.number_of(whose, field)], own)])
 
     def encode(self, column: pa.Array, field: str) -> np.ndarray:
         """Classes of all steps [steps, 1]."""

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from ensample.data.dialogues import is_dialogue, turns_of
+from ensample.data.dialogues import is_dialogue
 from ensample.errors import InputError
 from ensample.events import UNKNOWN_LENGTH, Batch, Ragged
 from ensample.kinds.alone import AloneCodec
@@ -44,10 +43,11 @@ class DialogueCodec(AloneCodec[Dialogue]):
         self._check_there(dataset)
         given = self.given_of(dataset)
         table = Writer(self._most(dataset), 1)
-        lengths, scored = [np.zeros(0, np.int64)], [np.zeros(0, bool)]
+        lengths, scored, done = [np.zeros(0, np.int64)], [np.zeros(0, bool)], 0
         for batch in dataset.batches(BATCH_ROWS, [self.field]):
-            steps, each, counts = self.kind.streams(batch.column(self.field), self.field)
+            steps, each, counts = self.kind.streams(batch.column(self.field), self.field, done)
             table.add(steps[:, None])
+            done += len(batch)
             lengths.append(each)
             scored.append(counts)
         whole = np.concatenate(lengths)
@@ -62,11 +62,11 @@ class DialogueCodec(AloneCodec[Dialogue]):
         return self.kind.values(batch.cells[..., 0][batch.steps()].numpy(), batch.lengths.numpy())
 
     def _most(self, dataset: Dataset) -> int:
-        """How many steps there may be: no more than turns and bytes of their texts."""
-        total = 0
+        """How many steps there may be."""
+        total = done = 0
         for batch in dataset.batches(BATCH_ROWS, [self.field]):
-            turns = turns_of(batch.column(self.field), self.field)
-            total += len(turns.texts) + (pc.sum(pc.binary_length(turns.texts)).as_py() or 0)
+            total += self.kind.most_steps(batch.column(self.field), self.field, done)
+            done += len(batch)
         return total
 
     def _check_there(self, dataset: Dataset) -> None:

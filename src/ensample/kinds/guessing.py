@@ -31,8 +31,10 @@ from ensample.kinds.number import Number
 from ensample.kinds.profile import MOST_LEVELS, PictureProfile, Profile, SequenceProfile, profiles
 from ensample.kinds.sequence import Sequence
 from ensample.kinds.series import Series
+from ensample.kinds.templated import TemplatedDialogue
 from ensample.kinds.text import Text, can_be
 from ensample.kinds.textprofile import TextProfile
+from ensample.kinds.tokens import Pretrained
 from ensample.kinds.trace import IntegerTrace
 
 if TYPE_CHECKING:
@@ -261,6 +263,8 @@ def _restored(kind: type[Any], measured: Any, field: str) -> Kind:
         raise _damaged(f"schema, field {field!r}", f"other facts than those of a {kind.name}")
     hints = get_type_hints(kind)
     checked = {name: _checked(measured[name], str(hints[name]), f"schema, field {field!r}, {name}") for name in wanted}
+    if kind is Dialogue and checked["tokenizer"] == Pretrained.name:
+        kind = TemplatedDialogue
     restored: Kind = kind(**checked)
     type_from_text(checked["dtype"])
     return restored

@@ -14,6 +14,7 @@ from ensample.kinds.dialogue import Dialogue
 from ensample.kinds.dialoguecodec import DialogueCodec
 from ensample.kinds.text import Text
 from ensample.kinds.textcodec import TextCodec
+from ensample.kinds.tokens import Tokenizer
 
 
 def prompt_of(turns: Sequence[tuple[str, str]], role: str) -> str:
@@ -45,6 +46,11 @@ class Replies(Text):
         same = (dialogue.tokenizer, dialogue.vocabulary, dialogue.longest)
         return cls("string", *same, False, 0.5, dialogue=dialogue, field=field)
 
+    @property
+    def tokens(self) -> Tokenizer:
+        """That of the dialogues, which is read once."""
+        return self.dialogue.tokens
+
     def tokens_of(self, texts: str | list[str]) -> np.ndarray | list[np.ndarray]:  # type: ignore[override]
         """Classes of prompts, the marks of roles among them; see `Text.tokens_of`."""
         if isinstance(texts, str):
@@ -53,10 +59,7 @@ class Replies(Text):
 
     def _classes(self, prompt: str) -> np.ndarray:
         *told, last = json.loads(prompt)
-        turns, kind = [*messages_of(told, "chat"), (last[ROLE], "")], self.dialogue
-        found = kind.text.tokens_of([text for _, text in turns])
-        pairs = zip(turns, found, strict=True)
-        return np.concatenate([part for (role, _), own in pairs for part in ([kind.number_of(role, self.field)], own)])
+        return self.dialogue.prompt(messages_of(told, "chat"), last[ROLE], self.field)
 
 
 def replying(codec: DialogueCodec) -> TextCodec:

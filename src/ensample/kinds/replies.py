@@ -44,8 +44,9 @@ def _roles(schema: Schema, field: str, names: Sequence[str]) -> tuple[str, ...]:
 
 
 def _of_replies(kind: Dialogue, field: str, learned: tuple[str, ...], told: tuple[str, ...]) -> Dialogue:
-    kind.of_replies(told, field)  # there are such roles
-    left = learned or tuple(role for role in kind.roles if role not in told)
+    for role in told:
+        kind.number_of(role, field)  # there is such a role
+    left = learned or kind.beside(told)
     if both := set(learned) & set(told):
         fix, seen = "name each once", ", ".join(f"{field}.{role}" for role in sorted(both))
         raise InputError("Turns of a role are learned or given, not both.", "model, given", seen, fix)

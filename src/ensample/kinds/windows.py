@@ -39,6 +39,7 @@ class Windows(Records):
         borders: places of the marks in the stream, ascending; int64 [records + 1].
         first, stop: where each window begins, and the place behind its last one that is no padding; int64 [windows].
         scored: which places of the stream count as targets, bool [places]; None for all.
+        single: whether a window leaves its record in no case, as it is where fields are given.
 
     Example:
         >>> event = Ragged(Mixed((Span("letter", Discrete(9)),)), 3)
@@ -55,10 +56,14 @@ class Windows(Records):
     first: np.ndarray = field(kw_only=True)
     stop: np.ndarray = field(kw_only=True)
     scored: np.ndarray | None = field(default=None, kw_only=True)
+    single: bool = field(default=False, kw_only=True)
 
     @classmethod
-    def of(cls, records: Sequences, context: int) -> Self:
-        """All windows of these records, whose steps are one class each; `context` is at least 1."""
+    def of(cls, records: Sequences, context: int, single: bool = False) -> Self:
+        """All windows of these records, whose steps are one class each; `context` is at least 1.
+
+        Each record has its own where they are to be `single`, and where fields are given.
+        """
         span = records.event.element.spans[0]
         assert isinstance(span.event, Discrete) and len(records.event.element) == 1 and context >= 1
         there = np.flatnonzero(records.lengths >= 0)
@@ -68,7 +73,7 @@ class Windows(Records):
             given = records.given_of(there)
         if not len(there):
             begin = end = np.zeros(0, np.int64)
-        elif not records.conditional:
+        elif not (single := single or records.conditional):
             begin, end = borders[:1], borders[-1:]
         else:
             begin, end = borders[:-1], borders[1:]
@@ -76,7 +81,17 @@ class Windows(Records):
         scored = None if records.scored is None else _of_stream(records.scored, records.lengths)
         partly = scored is not None
         event = Ragged(Mixed((Span(span.name, Discrete(span.event.classes + 1)),)), context + 1, partly=partly)
-        return cls(event, records.table, records.given, **given, borders=borders, first=first, stop=stop, scored=scored)
+        return cls(
+            event,
+            records.table,
+            records.given,
+            **given,
+            borders=borders,
+            first=first,
+            stop=stop,
+            scored=scored,
+            single=single,
+        )
 
     @property
     def context(self) -> int:
@@ -111,7 +126,7 @@ class Windows(Records):
         that count as targets, and behind them none.
         """
         first, lengths = self.first[rows], self.lengths[rows]
-        width = int(lengths.max(initial=1)) if self.conditional else self.context + 1
+        width = int(lengths.max(initial=1)) if self.single else self.context + 1
         step = np.arange(width)
         there = step < lengths[:, None]
         places = np.where(there, first[:, None] + step, first[:, None])
@@ -166,7 +181,7 @@ class Windows(Records):
 
     def _alone(self) -> np.ndarray:
         """Which windows are of the first phase: side by side, they show every target once. Bool [windows]."""
-        begin = self.borders[np.searchsorted(self.borders, self.first, "right") - 1] if self.conditional else 0
+        begin = self.borders[np.searchsorted(self.borders, self.first, "right") - 1] if self.single else 0
         return np.asarray((self.first - begin) % self.context == 0)
 
 

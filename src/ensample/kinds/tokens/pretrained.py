@@ -19,6 +19,7 @@ from ensample.errors import CapabilityError, InputError
 from ensample.kinds.tokens.base import Tokenizer, damaged
 from ensample.kinds.tokens.characters import SURROGATES, UNICODE
 from ensample.kinds.tokens.subwords import shown_bytes
+from ensample.kinds.tokens.template import ChatTemplate
 
 BLANK = "\u2581"
 """What stands for a blank in vocabularies of SentencePiece."""
@@ -43,6 +44,7 @@ class Pretrained(Tokenizer):
         unknown_token: number of the token that stands for what the vocabulary lacks; None for one that must lack
             nothing. A run of characters that it stands for is priced letter by letter: its length geometric with mean
             2, each letter uniform over Unicode.
+        template: how the checkpoint writes dialogues, None if it does not say.
 
     Raises:
         CapabilityError: its vocabulary lacks bytes, so that there are texts that it cannot tell.
@@ -53,6 +55,7 @@ class Pretrained(Tokenizer):
     size: int
     end: int
     unknown_token: int | None = None
+    template: ChatTemplate | None = None
 
     name: ClassVar[str] = "pretrained"
 
@@ -61,21 +64,23 @@ class Pretrained(Tokenizer):
         """From `state`."""
         try:
             plain = json.loads(state)
-            unknown = plain.get("unknown")
+            unknown, template = plain.get("unknown"), plain.get("template")
             return cls(
                 str(plain["tokenizer"]),
                 int(plain["size"]),
                 int(plain["end"]),
                 None if unknown is None else int(unknown),
+                None if template is None else ChatTemplate.restored(template),
             )
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise damaged(cls.name, str(error)) from error
 
     @property
     def state(self) -> str:
         """The tokenizer and the numbers, JSON."""
         plain = {"tokenizer": self.stored, "size": self.size, "end": self.end}
-        more = {} if self.unknown_token is None else {"unknown": self.unknown_token}
+        more: dict[str, Any] = {} if self.unknown_token is None else {"unknown": self.unknown_token}
+        more |= {} if self.template is None else {"template": self.template.plain}
         return json.dumps({**plain, **more}, ensure_ascii=False)
 
     @property
@@ -101,7 +106,7 @@ class Pretrained(Tokenizer):
     @cached_property
     def pieces(self) -> tuple[bytes, ...]:
         """The bytes of each class; b"" for those that stand for no text."""
-        marks = {number for number, token in self._made.get_added_tokens_decoder().items() if token.special}
+        marks = set(self.marks.values())
         named = self._made.get_vocab(with_added_tokens=True)
         if named and not 0 <= max(named.values()) < self.size:
             raise damaged(self.name, f"token number {max(named.values())} of {self.size}")
@@ -128,6 +133,11 @@ class Pretrained(Tokenizer):
 
     @cached_property
     def _made(self) -> Any:
+        made = self._read()
+        made.encode_special_tokens = True  # "<|endoftext|>" in a text is a word
+        return made
+
+    def _read(self) -> Any:
         tokenizers = optional("tokenizers", "text")
         try:
             made = tokenizers.Tokenizer.from_str(self.stored)
@@ -135,8 +145,25 @@ class Pretrained(Tokenizer):
             raise damaged(self.name, str(error)) from error
         made.no_truncation()
         made.no_padding()
-        made.encode_special_tokens = True  # "<|endoftext|>" in a text is a word
         return made
+
+    @cached_property
+    def _marking(self) -> Any:
+        """One that takes marks in a text for marks."""
+        return self._read()
+
+    @cached_property
+    def marks(self) -> dict[str, int]:
+        """Texts of the tokens that mark something, and their numbers."""
+        return {token.content: n for n, token in self._made.get_added_tokens_decoder().items() if token.special}
+
+    def encode_marked(self, text: str) -> tuple[np.ndarray, np.ndarray]:
+        """Numbers of the tokens of a text in which marks are marks, int64 [tokens], and their places [tokens, 2].
+
+        A place is the first character, and the one behind the last; some tokens stand for none.
+        """
+        one = self._marking.encode(text, add_special_tokens=False)
+        return np.array(one.ids, np.int64), np.array(one.offsets, np.int64).reshape(-1, 2)
 
     def _parts(self, *where: str) -> list[dict[str, Any]]:
         """Parts of the tokenizer before or behind its model, inner ones too."""

@@ -15,6 +15,7 @@ from ensample.families.sequences.autoregressive.sliding import Sliding
 from ensample.families.sequences.drawing import longest_of
 from ensample.families.sequences.pretrained.model import PretrainedSequences
 from ensample.families.sequences.pretrained.network import PretrainedNet, network_of
+from ensample.families.sequences.pretrained.rendered import RenderedNet
 from ensample.families.sequences.pretrained.stored import asked, filled, places_of
 from ensample.families.training import Training
 from ensample.kinds.records import Records
@@ -120,9 +121,10 @@ class Pretrained(Training):
         return module
 
     def prepared(self, records: Sequences) -> Windows:
-        """Windows of one stream of all records, no longer than that."""
-        whole = int((records.lengths[records.lengths >= 0] + 1).sum())
-        return Windows.of(records, min(self.context or CONTEXT, max(1, whole)))
+        """Windows of one stream of all records, no longer than that; of replies each record has its own."""
+        there = records.lengths[records.lengths >= 0] + 1
+        whole = there.max() if records.event.partly else there.sum()
+        return Windows.of(records, min(self.context or CONTEXT, max(1, int(whole))), records.event.partly)
 
     def rows_of_step(self, records: Windows) -> int:
         """Windows of a step, which hold about `batch_size` tokens."""
@@ -172,5 +174,6 @@ class Pretrained(Training):
         if most and facts["context"] > most:
             seen = f"{facts['context']}, of a network of {most}"
             raise InputError("A network has so many places.", "pretrained, context", seen, f"say context={most}")
-        net = PretrainedNet(network, int(facts["begin"]), int(facts["end"]))
+        begin, end = facts["begin"], int(facts["end"])
+        net = RenderedNet(network, end) if begin is None else PretrainedNet(network, int(begin), end)
         return PretrainedSequences(event, net, Sliding(int(facts["context"])), facts["config"])

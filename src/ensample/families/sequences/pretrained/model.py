@@ -11,6 +11,7 @@ from ensample.events import Batch, Ragged
 from ensample.families.sequences.autoregressive.model import AutoregressiveSequences, check_whole, targets_of
 from ensample.families.sequences.autoregressive.sliding import Sliding
 from ensample.families.sequences.pretrained.network import PretrainedNet
+from ensample.families.sequences.pretrained.rendered import RenderedNet
 from ensample.families.sequences.pretrained.stored import Stored
 from ensample.families.sequences.pretrained.writing import Writing
 from ensample.nets.machine import operations
@@ -35,13 +36,16 @@ class PretrainedSequences(Stored, AutoregressiveSequences):
 
         Parts of similar length go through the network together, each size at most twice as long as its parts.
         """
+        assert windows.lengths is not None
         cells = windows.cells[:, :, 0]
         inputs, targets = cells[:, :-1], targets_of(windows)
+        within = torch.arange(inputs.shape[1]) < windows.lengths[:, None] - 1
         begins = inputs == self.net.mark
         begins[:, 0] = True
+        begins &= within  # behind a window's last input there is padding
         part = begins.flatten().cumsum(0) - 1
         first = begins.flatten().nonzero()[:, 0]
-        lengths = part.bincount()
+        lengths = part[within.flatten()].bincount(minlength=len(first))
         sizes = 2 ** (lengths - 1).clamp(min=1).log2().floor().to(torch.int64).add(1)
         logits, places = [], []
         for size in sorted(set(sizes.tolist())):
@@ -52,8 +56,16 @@ class PretrainedSequences(Stored, AutoregressiveSequences):
             tokens = inputs.reshape(-1)[place.clamp(max=inputs.numel() - 1)].where(there, 0)
             logits.append(self.net(tokens)[there])
             places.append(place[there])
-        whole = torch.cat(logits)[torch.cat(places).argsort()].view(*inputs.shape, -1)
+        found = torch.cat(logits)
+        whole = found.new_zeros(inputs.numel(), found.shape[1])
+        whole = whole.index_copy(0, torch.cat(places), found).view(*inputs.shape, -1)
         return whole.log_softmax(2), targets
+
+    def replying(self, event: Ragged, end: int) -> PretrainedSequences:
+        """The same network, weights and all, over dialogues that are written as tokens, with what ends a reply."""
+        made = PretrainedSequences(event, RenderedNet(self.net.network, end), self.sliding, self.config)
+        made.longest.copy_(self.longest)
+        return made.eval()
 
     @torch.no_grad()
     def continuation(self, prompts: Batch) -> Writing:  # type: ignore[override]  # another `Continuation`
