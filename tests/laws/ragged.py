@@ -192,6 +192,7 @@ CASES = [
             "width": 8,
             "layers": 2,
             "attention_heads": 2,
+            "key_value_heads": 1,
             "mlp": "swiglu",
             "tied": True,
             "dropout": 0.3,
@@ -201,6 +202,7 @@ CASES = [
             "own_inputs": 0.3,
             "batch_size": 64,
         },
+        knob_options={"key_value_heads": {"attention_heads": 2}},
     ),
     RaggedCase(
         "sequence-blend",
@@ -276,6 +278,7 @@ CASES = [
             "width": 8,
             "layers": 2,
             "attention_heads": 2,
+            "key_value_heads": 1,
             "mlp": "swiglu",
             "lags": 1,
             "head": "gaussian",
@@ -285,7 +288,11 @@ CASES = [
             "longest": 5,
             "batch_size": 64,
         },
-        knob_options={"attention_heads": {"network": "transformer"}, "mlp": {"network": "transformer"}},
+        knob_options={
+            "attention_heads": {"network": "transformer"},
+            "key_value_heads": {"network": "transformer", "attention_heads": 2},
+            "mlp": {"network": "transformer"},
+        },
     ),
     *(
         RaggedCase("sequence-autoregressive", "letters", SMALL | options, close=0.06, budget="150 steps", holes=False)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from ensample.nets.attention import attend
+from ensample.nets.attention import attend, found
 from ensample.nets.dropout import Dropout
 from ensample.nets.lstm import Gru, Lstm
 from ensample.nets.random import seeded
@@ -20,6 +20,7 @@ from ensample.nets.transformer import rms
 WIDTH, CONTEXT, CLASSES = 8, 12, 5
 TRUNKS = {
     "transformer": lambda: TextTransformer(WIDTH, 2, heads=2, context=CONTEXT),
+    "grouped": lambda: TextTransformer(WIDTH, 2, heads=4, groups=2, context=CONTEXT),
     "swiglu": lambda: TextTransformer(WIDTH, 1, heads=1, context=CONTEXT, gated=True),
     "lstm": lambda: Recurrent(Lstm(WIDTH, 2), WIDTH),
     "gru": lambda: Recurrent(Gru(WIDTH, 1), WIDTH),
@@ -61,7 +62,7 @@ def test_law_15_nothing_is_told_from_what_comes_later(name, tied):
         assert not torch.equal(plain[:, t], other[:, t])
 
 
-@pytest.mark.parametrize("name", ["transformer", "swiglu", "wavenet"])
+@pytest.mark.parametrize("name", ["transformer", "grouped", "swiglu", "wavenet"])
 def test_records_of_one_window_do_not_see_each_other(name):
     net, tokens, cond = net_of(name), tokens_of(2, CONTEXT), torch.zeros(2, 0)
     tokens[0, 4] = tokens[0, 7] = tokens[1, 5] = CLASSES
@@ -145,13 +146,15 @@ def test_hand_written_gradients_are_those_of_differences():
     assert torch.autograd.gradcheck(squared_relu, (double(7),))
     seen = (torch.rand(2, 1, 4, 4, generator=gen(7)) < 0.5).double().tril() + torch.eye(4).double()
     for each in (None, seen.clamp(max=1)):
-        parts = double(2, 3, 4, 6), double(2, 3, 4, 6, seed=8), double(2, 3, 4, 6, seed=9)
-        assert torch.autograd.gradcheck(lambda *parts, each=each: attend(*parts, each, causal=each is None), parts)
+        for groups in (4, 2, 1):
+            parts = double(2, 4, 4, 6), double(2, groups, 4, 6, seed=8), double(2, groups, 4, 6, seed=9)
+            assert torch.autograd.gradcheck(lambda *parts, each=each: attend(*parts, each, causal=each is None), parts)
 
 
 def plain_placed(x, gain, turn):
     """By complex numbers."""
-    q, k = F.normalize(x[:, :, :2], dim=4).permute(2, 0, 3, 1, 4)
+    groups = (x.shape[2] - len(gain)) // 2
+    q, k, v = x.transpose(1, 2).split([len(gain), groups, groups], 1)
     angle = torch.complex(*turn)
 
     def spun(v):
@@ -159,14 +162,19 @@ def plain_placed(x, gain, turn):
         out = torch.complex(one, two) * angle
         return torch.cat([out.real, out.imag], -1)
 
-    return spun(q) * gain, spun(k), x[:, :, 2].transpose(1, 2)
+    return spun(F.normalize(q, dim=3)) * gain, spun(F.normalize(k, dim=3)), v
 
 
-def test_queries_and_keys_are_turned_by_their_places_and_their_gradient_is_right():
-    x, gain, turn = torch.randn(2, 5, 3, 3, 4, generator=gen()), torch.rand(3, 1, 1, generator=gen()), waves(5, 4)
+@pytest.mark.parametrize("groups", [3, 1])
+def test_queries_and_keys_are_turned_by_their_places_and_their_gradient_is_right(groups):
+    x, gain, turn = (
+        torch.randn(2, 5, 3 + 2 * groups, 4, generator=gen()),
+        torch.rand(3, 1, 1, generator=gen()),
+        waves(5, 4),
+    )
     x.requires_grad_()
     gain.requires_grad_()
-    toward = [torch.randn(2, 3, 5, 4, generator=gen(s)) for s in (1, 2, 3)]
+    toward = [torch.randn(2, n, 5, 4, generator=gen(s)) for s, n in enumerate((3, groups, groups), 1)]
     slopes = []
     for way in (placed, plain_placed):
         out = way(x, gain, turn)
@@ -191,6 +199,10 @@ def test_attention_is_the_softmax_of_its_products():
     assert torch.allclose(attend(q, k, v), scores.softmax(3) @ v, atol=1e-6)
     for way in (attend(q, k, v, causal=True), attend(q, k, v, seen)):
         assert torch.allclose(way, scores.masked_fill(seen == 0, -torch.inf).softmax(3) @ v, atol=1e-6)
+    for groups, of in ((1, [0, 0, 0, 0]), (2, [0, 0, 1, 1])):  # as if each head had its own
+        many, few = torch.randn(2, 4, 5, 4, generator=gen(4)), (k[:, :groups], v[:, :groups])
+        for way in (attend(many, *few, causal=True), found(many, *few, None)):
+            assert torch.allclose(way, attend(many, k[:, of], v[:, of], causal=True), atol=1e-6)
     large = attend(q * 0 + 20.0, k * 0 + torch.tensor([0.5, -0.5])[:, None, None, None], v)  # scores of 40 and -40
     assert torch.allclose(large, v.mean(2, keepdim=True).expand_as(v), atol=1e-5)
 

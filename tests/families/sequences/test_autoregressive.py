@@ -250,7 +250,8 @@ def test_what_it_cannot_learn_is_said():
     with pytest.raises(InputError, match="missing"):
         family.build(Sequences(EVENT, np.zeros((0, 1), np.int64), lengths=np.array([-1, -1])), 0)
     for wrong in ({"dropout": 1.0}, {"label_smoothing": -0.1}, {"width": 12, "attention_heads": 4}, {"context": 1},
-                  {"network": "perceptron"}, {"mlp": "gelu"}):  # fmt: skip
+                  {"network": "perceptron"}, {"mlp": "gelu"}, {"key_value_heads": 2},
+                  {"attention_heads": 4, "key_value_heads": 3}):  # fmt: skip
         with pytest.raises(InputError):
             TABLE["sequence-autoregressive"](**wrong)
 

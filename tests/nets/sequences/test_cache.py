@@ -11,10 +11,10 @@ from ensample.nets.sequences.transformer import TextTransformer
 WIDTH, CONTEXT = 12, 16
 
 
-def network(gated: bool) -> TextTransformer:
+def network(gated: bool = False, groups: int = 2) -> TextTransformer:
     """With all weights at random: at first the outputs of both halves of a block are 0."""
     with seeded(torch.Generator().manual_seed(3)):
-        net = TextTransformer(WIDTH, 3, heads=2, context=CONTEXT, gated=gated)
+        net = TextTransformer(WIDTH, 3, heads=2, groups=groups, context=CONTEXT, gated=gated)
         for weight in net.parameters():
             torch.nn.init.normal_(weight, 0.1, 0.3)
     return net.eval()
@@ -24,12 +24,12 @@ def tokens(rows: int) -> torch.Tensor:
     return torch.randn(rows, CONTEXT, WIDTH, generator=torch.Generator().manual_seed(rows))
 
 
-@pytest.mark.parametrize("gated", [False, True])
+@pytest.mark.parametrize(("gated", "groups"), [(False, 2), (True, 2), (False, 1)])
 @pytest.mark.parametrize("rows", [1, 3, 9])
 @pytest.mark.parametrize("even", [True, False])
 @torch.no_grad()
-def test_steps_say_what_the_forward_pass_says(rows, gated, even):
-    net, x = network(gated), tokens(rows)
+def test_steps_say_what_the_forward_pass_says(rows, gated, groups, even):
+    net, x = network(gated, groups), tokens(rows)
     whole = net(x, None)
     lengths = torch.full((rows,), 5) if even else torch.arange(rows) % 6 + 1
     out, memory = net.read(x[:, :6], lengths)
@@ -40,10 +40,10 @@ def test_steps_say_what_the_forward_pass_says(rows, gated, even):
         lengths = lengths + 1
 
 
-@pytest.mark.parametrize("rows", [1, 6])
+@pytest.mark.parametrize(("rows", "groups"), [(1, 2), (6, 2), (6, 1)])
 @torch.no_grad()
-def test_several_tokens_at_once_and_back_again(rows):
-    net, x = network(False), tokens(rows)
+def test_several_tokens_at_once_and_back_again(rows, groups):
+    net, x = network(groups=groups), tokens(rows)
     whole = net(x, None)
     _, memory = net.read(x[:, :3], torch.full((rows,), 3))
     for extend, back in ((4, 0), (5, 3), (1, 1), (3, 2), (2, 1)):
@@ -60,7 +60,7 @@ def test_several_tokens_at_once_and_back_again(rows):
 
 @torch.no_grad()
 def test_rows_that_are_taken_go_on_by_themselves():
-    net, x = network(False), tokens(7)
+    net, x = network(), tokens(7)
     whole = net(x, None)
     lengths = torch.tensor([1, 4, 2, 4, 4, 3, 4])
     _, memory = net.read(x[:, :4], lengths)
@@ -75,7 +75,7 @@ def test_rows_that_are_taken_go_on_by_themselves():
 
 @torch.no_grad()
 def test_rows_can_begin_anew():
-    net, x = network(False), tokens(6)
+    net, x = network(), tokens(6)
     whole = net(x, None)
     _, memory = net.read(x[:, :8], torch.full((6,), 8))
     rows, lengths = torch.tensor([1, 4]), torch.tensor([8, 2, 8, 8, 3, 8])

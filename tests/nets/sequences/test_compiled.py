@@ -21,9 +21,11 @@ CLASSES, CONTEXT = 5, 12
 ALWAYS = {"installed": lambda: True, "pays": lambda rows, steps, weights: True}
 
 
-def network(*, gated: bool = False, tied: bool = False, given: int = 0) -> TokenNet:
+def network(*, gated: bool = False, tied: bool = False, given: int = 0, groups: int = 2) -> TokenNet:
     with random.seeded(torch.Generator().manual_seed(0)):
-        net = TokenNet(CLASSES, TextTransformer(8, 2, heads=2, context=CONTEXT, gated=gated), given, tied=tied)
+        net = TokenNet(
+            CLASSES, TextTransformer(8, 2, heads=2, groups=groups, context=CONTEXT, gated=gated), given, tied=tied
+        )
         with torch.no_grad():
             for weight in net.parameters():
                 weight.add_(torch.randn_like(weight) * 0.3)
@@ -36,7 +38,7 @@ def decoder_of(net: TokenNet, tokens: torch.Tensor, lengths: torch.Tensor, cond:
         return Decoder.of(net, memory, following, cond)
 
 
-@pytest.mark.parametrize("options", [{}, {"gated": True}, {"tied": True, "given": 3}], ids=str)
+@pytest.mark.parametrize("options", [{}, {"gated": True}, {"groups": 1}, {"tied": True, "given": 3}], ids=str)
 def test_a_step_is_that_of_the_network(options):
     net, rng = network(**options), torch.Generator().manual_seed(1)
     tokens = torch.randint(0, CLASSES, (2, CONTEXT), generator=rng)

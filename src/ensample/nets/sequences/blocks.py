@@ -68,12 +68,12 @@ def placed(x: Tensor, gain: Tensor, turn: Tensor) -> tuple[Tensor, Tensor, Tenso
     """Queries and keys of unit length, turned by their places, queries times a gain; and values as they are.
 
     Arguments:
-        x: [rows, tokens, 3, heads, width]: queries, keys, values.
+        x: [rows, tokens, vectors, width]: a query of each head, then a key of each group of heads, then their values.
         gain: [heads, 1, 1].
         turn: cosines and sines [2, tokens, width / 2] as of `waves`.
 
     Returns:
-        Queries, keys and values [rows, heads, tokens, width], of the type of x.
+        Queries [rows, heads, tokens, width], keys and values [rows, groups, tokens, width], of the type of x.
     """
     out: tuple[Tensor, Tensor, Tensor] = _Placed.apply(x, gain, turn)  # type: ignore[no-untyped-call]
     return out
@@ -87,27 +87,31 @@ class _Placed(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, gain: Tensor, turn: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        both = x[:, :, :2].permute(2, 0, 3, 1, 4).to(torch.float32, memory_format=torch.contiguous_format)
+        heads = len(gain)
+        groups = (x.shape[2] - heads) // 2
+        both = x[:, :, :-groups].transpose(1, 2).to(torch.float32, memory_format=torch.contiguous_format)
         rate = torch.linalg.vector_norm(both, dim=-1, keepdim=True).square_().add_(TINY).rsqrt_()
         out = turned(both, turn).mul_(rate)
-        kept = out.to(x.dtype)
-        ctx.save_for_backward(kept, rate, gain, turn)
-        return (out[0] * gain).to(x.dtype), kept[1], x[:, :, 2].transpose(1, 2).contiguous()
+        q, k = out[:, :heads].to(x.dtype), out[:, heads:].to(x.dtype).contiguous()
+        ctx.save_for_backward(q, k, rate, gain, turn)
+        return (out[:, :heads] * gain).to(x.dtype), k, x[:, :, -groups:].transpose(1, 2).contiguous()
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, of_q: Tensor, of_k: Tensor, of_v: Tensor) -> tuple[Tensor, Tensor, None]:
-        kept, rate, gain, turn = ctx.saved_tensors
-        out, g = kept.to(torch.float32), torch.empty_like(kept, dtype=torch.float32)
-        g[0], g[1] = of_q, of_k
+        q, k, rate, gain, turn = ctx.saved_tensors
+        heads, shape = len(gain), (*rate.shape[:3], k.shape[3])
+        out, g = (torch.empty(shape, dtype=torch.float32, device=k.device) for _ in range(2))
+        out[:, :heads], out[:, heads:] = q, k
+        g[:, :heads], g[:, heads:] = of_q, of_k
         along = (g * out).sum(-1, keepdim=True)
-        of_gain = along[0].sum((0, 2), keepdim=True)[0]
+        of_gain = along[:, :heads].sum((0, 2), keepdim=True)[0]
         g.addcmul_(out, -along)
-        g[0].mul_(gain)
-        rows, heads, tokens, width = of_v.shape
-        of_x = of_v.new_empty(rows, tokens, 3, heads, width)
-        of_x[:, :, :2] = turned(g, turn, -1.0).mul_(rate).permute(1, 3, 0, 2, 4)
-        of_x[:, :, 2] = of_v.transpose(1, 2)
+        g[:, :heads].mul_(gain)
+        rows, groups, tokens, width = of_v.shape
+        of_x = of_v.new_empty(rows, tokens, heads + 2 * groups, width)
+        of_x[:, :, :-groups] = turned(g, turn, -1.0).mul_(rate).transpose(1, 2)
+        of_x[:, :, -groups:] = of_v.transpose(1, 2)
         return of_x, of_gain, None
 
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ensample.nets.attention import LARGEST
+from ensample.nets.attention import LARGEST, found
 from ensample.nets.sequences.trunk import Memory
 
 if TYPE_CHECKING:
@@ -33,14 +33,16 @@ KEPT = 64
 class Layer:
     """Weights of a block; `gain` multiplies queries, `scale` is the root of the width.
 
-    Both halves of queries and keys take turns in `qkv`: that makes complex numbers of them, which one product turns.
+    `told` are the matrices of the queries of all `heads`, and of the keys and the values of all groups of them. Both
+    halves of queries and keys take turns there: that makes complex numbers of them, which one product turns.
     """
 
     heads: int
+    groups: int
     gated: bool
     mix_attention: Tensor
     mix_mlp: Tensor
-    qkv: Tensor
+    told: Tensor
     gain: Tensor
     mix: Tensor
     up: Tensor
@@ -54,22 +56,24 @@ class Layer:
         mixes = (block.mix_attention.detach(), block.mix_mlp.detach())
         matrices = (block.mix.weight.detach().t(), block.up.weight.detach(), block.down.weight.detach().t())
         scale = math.sqrt(len(block.mix_mlp))
-        q, k, v = block.qkv.detach()
-        turns = (w.view(block.heads, 2, -1, w.shape[1]).transpose(1, 2).reshape(w.shape) for w in (q, k))
-        return cls(block.heads, block.gated, *mixes, torch.cat([*turns, v]), gain, *matrices, scale)
+        both = torch.cat([block.queries, block.keys]).detach()
+        turns = both.view(block.heads + block.groups, 2, -1, both.shape[1]).transpose(1, 2).reshape(both.shape)
+        told = torch.cat([turns, block.values.detach()])
+        return cls(block.heads, block.groups, block.gated, *mixes, told, gain, *matrices, scale)
 
-    def told(self, n: Tensor, before: Tensor, turn: Tensor) -> Tensor:
-        """Queries, keys and values [.., 3, heads, width of a head] of norms [.., width], with those of tokens before.
+    def placed(self, n: Tensor, before: Tensor, turn: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries [.., heads, width of a head], keys and values [.., groups, width of a head] of norms [.., width].
 
-        Queries and keys are of unit length and turned: `turn` are those of `Cache.turn`.
+        Those of tokens `before` are mixed in. Queries and keys are of unit length and turned: `turn` are those of
+        `Cache.turn`; queries are not yet multiplied by their gain.
         """
-        parts = F.linear(torch.lerp(n, before, self.mix_attention), self.qkv)
-        parts = parts.view(*n.shape[:-1], 3, self.heads, -1)
-        both = parts[..., :2, :, :]
+        parts = F.linear(torch.lerp(n, before, self.mix_attention), self.told)
+        parts = parts.view(*n.shape[:-1], self.heads + 2 * self.groups, -1)
+        both = parts[..., : -self.groups, :]
         shape = (*both.shape[:-1], -1, 2)
         unit = torch.view_as_complex((both / torch.linalg.vector_norm(both, dim=-1, keepdim=True)).view(shape))
         torch.mul(unit, turn, out=torch.view_as_complex(both.view(shape)))
-        return parts
+        return both[..., : self.heads, :], both[..., self.heads :, :], parts[..., -self.groups :, :]
 
     def after(self, x: Tensor, n: Tensor, before: Tensor) -> Tensor:
         """Tokens [n, width] with what the small network tells of their norms, and those before, added."""
@@ -85,7 +89,7 @@ class Layer:
 class Kept:
     """What one layer keeps.
 
-    `keys` and `values` are [context, rows, heads, width of a head]; `before` and `middle` the norms of the last tokens
+    `keys` and `values` are [context, rows, groups, width of a head]; `before` and `middle` the norms of the last tokens
     at each half of the block, the newest last, [rows, width] each.
     """
 
@@ -128,7 +132,7 @@ class Cache(Memory):
 
     def __init__(self, layers: Sequence[Layer], waves: Tensor, parts: list[Kept], used: Tensor) -> None:
         self.layers, self.waves, self.parts, self.used = layers, waves, parts, used
-        self.turn = torch.complex(waves[0], waves[1])[:, None, None]
+        self.turn = torch.complex(waves[0], waves[1])[:, None]
         self.room = torch.empty(0)
         self._measure()
 
@@ -142,7 +146,7 @@ class Cache(Memory):
             x: tokens [rows, tokens, width]; those behind the length of a row are not looked at.
             lengths: int64 [rows].
         """
-        rows, even, shape = len(x), bool((lengths == x.shape[1]).all()), (layers[0].heads, 2 * waves.shape[2])
+        rows, even, shape = len(x), bool((lengths == x.shape[1]).all()), (layers[0].groups, 2 * waves.shape[2])
         made = cls(layers, waves, [], lengths.new_zeros(rows))
         last, nothing = (torch.arange(rows), lengths - 1), torch.zeros(rows, x.shape[2])
         for layer in layers:
@@ -183,7 +187,7 @@ class Cache(Memory):
             at, turn = (self.used, torch.arange(len(x))), self.turn[self.used]
         for layer, kept in zip(self.layers, self.parts, strict=True):
             n = _unit(x)
-            q, k, v = layer.told(n, kept.before[-1], turn).unbind(1)
+            q, k, v = layer.placed(n, kept.before[-1], turn)
             kept.keys[at], kept.values[at] = k, v
             places = self.level + 1
             out = self._attended(q * layer.gain, kept.keys[:places], kept.values[:places], hidden)
@@ -216,32 +220,32 @@ class Cache(Memory):
 
         `hidden` [places, rows, 1] marks places that a row does not have.
         """
-        places, rows, heads, size = keys.shape
-        if rows <= ALONE:
-            keys, values = (part.view(places, rows * heads, size).transpose(0, 1) for part in (keys, values))
-            scores = torch.bmm(q.view(rows * heads, 1, size), keys.transpose(1, 2))
+        places, rows, groups, size = keys.shape
+        each = q.shape[1] // groups
+        if rows <= ALONE or each > 1:
+            keys, values = (part.view(places, rows * groups, size).transpose(0, 1) for part in (keys, values))
+            scores = torch.bmm(q.reshape(rows * groups, each, size), keys.transpose(1, 2))
             if hidden is not None:
-                scores.view(rows, heads, places).masked_fill_(hidden.permute(1, 2, 0), -torch.inf)
-            return torch.bmm(scores.softmax(2), values).view(rows, heads * size)
+                scores.view(rows, -1, places).masked_fill_(hidden.permute(1, 2, 0), -torch.inf)
+            return torch.bmm(scores.softmax(2), values).view(rows, -1)
         if len(self.room) < places:  # fresh memory for each product would cost more than the product
-            self.room = q.new_empty(min(2 * places, len(self.turn)), rows, heads, size)
+            self.room = q.new_empty(min(2 * places, len(self.turn)), rows, groups, size)
         product = self.room[:places]
         scores = torch.mul(keys, q, out=product).sum(3)
         if hidden is not None:
             scores.masked_fill_(hidden, -torch.inf)
         torch.mul(scores.softmax(0)[..., None], values, out=product)
-        return torch.mm(q.new_ones(1, places), product.view(places, -1)).view(rows, heads * size)
+        return torch.mm(q.new_ones(1, places), product.view(places, -1)).view(rows, -1)
 
     def _more(self, layer: Layer, kept: Kept, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """One layer for tokens behind `level`, [rows, tokens, width]: outputs, and the norms of both halves."""
         n, (q, k, v) = self._told(layer, kept, x)
+        seen = None
         if self.level:
             places = self.level + x.shape[1]
             k, v = (part[:places].permute(1, 2, 0, 3) for part in (kept.keys, kept.values))
             seen = torch.ones(x.shape[1], places, dtype=torch.bool).tril_(self.level)
-            out = F.scaled_dot_product_attention(q, k, v, attn_mask=seen, scale=1.0)
-        else:
-            out = F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=1.0)
+        out = found(q, k, v, seen)
         middle = _mixed(layer, x, out)
         n_middle = _unit(middle).view(x.shape)
         shifted = _shifted(kept.middle[-1], n_middle)
@@ -256,9 +260,7 @@ class Cache(Memory):
         n, (q, k, v) = self._told(layer, kept, x)
         rows, at = torch.arange(len(x))[:, None], torch.stack([lengths - 2, lengths - 1], 1).clamp(min=0)
         seen = (torch.arange(x.shape[1]) <= at[:, :, None])[:, None]
-        out = F.scaled_dot_product_attention(
-            q.transpose(1, 2)[rows, at].transpose(1, 2), k, v, attn_mask=seen, scale=1.0
-        )
+        out = found(q.transpose(1, 2)[rows, at].transpose(1, 2), k, v, seen)
         middle = _mixed(layer, x[rows, at], out).view(len(x), 2, -1)
         n_middle = _unit(middle)
         before = torch.where(lengths[:, None] > 1, n_middle[:, 0], 0.0)
@@ -266,10 +268,12 @@ class Cache(Memory):
         return layer.after(middle[:, 1], n_middle[:, 1], before)
 
     def _told(self, layer: Layer, kept: Kept, x: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Norms of tokens behind `level`; queries, keys and values [rows, heads, tokens, width of a head], kept."""
+        """Norms of tokens behind `level`; queries, keys and values [rows, heads or groups, tokens, width of a head].
+
+        Keys and values are kept.
+        """
         here, n = slice(self.level, self.level + x.shape[1]), _unit(x)
-        parts = layer.told(n, _shifted(kept.before[-1], n), self.turn[here])
-        q, k, v = parts.unbind(2)
+        q, k, v = layer.placed(n, _shifted(kept.before[-1], n), self.turn[here])
         kept.keys[here], kept.values[here] = k.transpose(0, 1), v.transpose(0, 1)
         return n, ((q * layer.gain).transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2))
 

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Self
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from ensample.nets.attention import LARGEST
+from ensample.nets.attention import LARGEST, found
 from ensample.nets.sequences.blocks import placed, shifted_rms
 from ensample.nets.sequences.encoder import turns
 from ensample.nets.sequences.trunk import Memory
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 class Kept:
     """What one layer keeps.
 
-    `keys` and `values` are [rows, heads, context, width of a head]; `shown` those of the source [rows, heads, places,
+    `keys` and `values` are [rows, groups, context, width of a head]; `shown` those of the source [rows, heads, places,
     width of a head]; `before` and `middle` the norms of the last token at each half of the block, [rows, width].
     """
 
@@ -86,14 +85,12 @@ class CrossCache(Memory):
         here, place, last = turn[:, :tokens], turns(turn, states.shape[1]), (torch.arange(rows), lengths - 1)
         parts = []
         for block in blocks:
-            shape = (rows, block.heads, turn.shape[1], width // block.heads)
+            shape = (rows, block.groups, turn.shape[1], block.size)
             kept = Kept(torch.zeros(shape), torch.zeros(shape), block.shown(states, place), rms(x)[last], x[last])
-            inner = F.linear(shifted_rms(x, block.mix_attention, None), block.qkv.flatten(0, 1))
-            inner = inner.view(rows, tokens, 3, block.heads, width // block.heads)
-            q, k, v = placed(inner, block.gain.clamp(-LARGEST, LARGEST), here)
+            told = block.told(shifted_rms(x, block.mix_attention, None))
+            q, k, v = placed(told, block.gain.clamp(-LARGEST, LARGEST), here)
             kept.keys[:, :, :tokens], kept.values[:, :, :tokens] = k, v
-            out = F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=1.0)
-            x = x + block.mix(out.transpose(1, 2).reshape(rows, tokens, width))
+            x = x + block.mix(found(q, k, v, None).transpose(1, 2).reshape(rows, tokens, width))
             x = block.looked(x, here, *kept.shown, there.to(x.dtype))
             kept.middle = rms(x)[last]
             parts.append(kept)
@@ -102,21 +99,21 @@ class CrossCache(Memory):
 
     def step(self, x: Tensor) -> Tensor:
         """See `Memory`."""
-        rows, width = x.shape
+        rows = len(x)
         each, places = torch.arange(rows), self.level + 1
         seen = (torch.arange(places) <= self.used[:, None])[:, None, None]
         turn = self.turn[:, self.used, None]  # [2, rows, 1, half of a head]
         for block, kept in zip(self.blocks, self.parts, strict=True):
             n = rms(x)
-            inner = F.linear(torch.lerp(n, kept.before, block.mix_attention), block.qkv.flatten(0, 1))
-            inner = inner.view(rows, 3, block.heads, width // block.heads)
-            q, k = _unit_turned(inner[:, 0], turn), _unit_turned(inner[:, 1], turn)
-            kept.keys[each, :, self.used], kept.values[each, :, self.used] = k, inner[:, 2]
-            q = (q * block.gain.clamp(-LARGEST, LARGEST)[:, :, 0])[:, :, None]
-            x = x + block.mix(_found(q, kept.keys[:, :, :places], kept.values[:, :, :places], seen))
-            asked = block.ask(rms(x)).view(rows, block.heads, width // block.heads)
+            told = block.told(torch.lerp(n, kept.before, block.mix_attention))
+            both = _unit_turned(told[:, : -block.groups], turn)
+            kept.keys[each, :, self.used] = both[:, block.heads :]
+            kept.values[each, :, self.used] = told[:, -block.groups :]
+            q = (both[:, : block.heads] * block.gain.clamp(-LARGEST, LARGEST)[:, :, 0])[:, :, None]
+            x = x + block.mix(found(q, kept.keys[:, :, :places], kept.values[:, :, :places], seen).flatten(1))
+            asked = block.ask(rms(x)).view(rows, block.heads, block.size)
             asked = (_unit_turned(asked, turn) * block.cross_gain.clamp(-LARGEST, LARGEST)[:, :, 0])[:, :, None]
-            x = x + block.tell(_found(asked, *kept.shown, self.seen))
+            x = x + block.tell(found(asked, *kept.shown, self.seen).flatten(1))
             middle = rms(x)
             x = x + block.mlp(torch.lerp(middle, kept.middle, block.mix_mlp))
             kept.before, kept.middle = n, middle
@@ -141,9 +138,3 @@ def _unit_turned(x: Tensor, turn: Tensor) -> Tensor:
     """Vectors [rows, heads, width] of unit length, turned by the places of the rows [2, rows, 1, width / 2]."""
     (cos, sin), (one, two) = turn, (x / torch.linalg.vector_norm(x, dim=-1, keepdim=True).clamp_min(1e-12)).chunk(2, -1)
     return torch.cat([one * cos - two * sin, two * cos + one * sin], -1)
-
-
-def _found(q: Tensor, keys: Tensor, values: Tensor, seen: Tensor) -> Tensor:
-    """What one query a row [rows, heads, 1, width of a head] finds at the places it sees: [rows, width]."""
-    out = F.scaled_dot_product_attention(q, keys, values, attn_mask=seen, scale=1.0)
-    return out.flatten(1)

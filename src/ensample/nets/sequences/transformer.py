@@ -21,14 +21,16 @@ class TextTransformer(SequenceTrunk):
 
     Pre-norm blocks with RMSNorm (Zhang and Sennrich 2019), rotary positions (Su et al. 2021), queries and keys of unit
     length with a learned gain a head (Henry et al. 2020), token shift before both halves (RWKV: Peng et al. 2023), and
-    outputs of both that start at 0. Norms have no gains of their own: the matrices behind them have. Attention and
-    token shift see no other record than a token's own. Build it inside `ensample.nets.random.seeded`.
+    outputs of both that start at 0. Norms have no gains of their own: the matrices behind them have. Several heads may
+    share their keys and values (grouped queries: Ainslie et al. 2023). Attention and token shift see no other record
+    than a token's own. Build it inside `ensample.nets.random.seeded`.
 
     Arguments:
         width: of the tokens; its part for each head must be even.
         layers: blocks.
         heads: of attention.
         context: most tokens that are read to go on from; learning may look at more.
+        groups: of heads that share their keys and values; each head has its own if left out.
         gated: the small network of a token is SwiGLU (Shazeer 2020) instead of a squared ReLU (So et al. 2021).
         dropout: share left out, in training, of what each half of a block adds.
 
@@ -41,10 +43,18 @@ class TextTransformer(SequenceTrunk):
     turn: Tensor
 
     def __init__(
-        self, width: int, layers: int, *, heads: int, context: int, gated: bool = False, dropout: float = 0.0
+        self,
+        width: int,
+        layers: int,
+        *,
+        heads: int,
+        context: int,
+        groups: int | None = None,
+        gated: bool = False,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__(width)
-        self.blocks = nn.ModuleList(Block(width, heads, gated, dropout) for _ in range(layers))
+        self.blocks = nn.ModuleList(Block(width, heads, gated, dropout, groups) for _ in range(layers))
         self.register_buffer("turn", waves(context, width // heads), persistent=False)
         self._known: tuple[tuple[int, ...], list[Layer]] | None = None
 
@@ -79,15 +89,16 @@ class Block(nn.Module):
     """One layer.
 
     Arguments:
-        width, heads, gated, dropout: as of `TextTransformer`.
+        width, heads, gated, dropout, groups: as of `TextTransformer`.
     """
 
-    def __init__(self, width: int, heads: int, gated: bool, dropout: float) -> None:
+    def __init__(self, width: int, heads: int, gated: bool, dropout: float, groups: int | None = None) -> None:
         super().__init__()
-        self.heads, self.gated = heads, gated
+        self.heads, self.groups, self.size, self.gated = heads, groups or heads, width // heads, gated
         self.mix_attention, self.mix_mlp = (nn.Parameter(torch.linspace(0.0, 1.0, width) * 0.5) for _ in range(2))
-        self.qkv = nn.Parameter(torch.randn(3, width, width) * width**-0.5)  # three matrices to the optimiser
-        self.gain = nn.Parameter(torch.full((heads, 1, 1), math.sqrt(width // heads)))
+        outputs = (width, self.groups * self.size, self.groups * self.size)
+        self.queries, self.keys, self.values = (nn.Parameter(torch.randn(o, width) * width**-0.5) for o in outputs)
+        self.gain = nn.Parameter(torch.full((heads, 1, 1), math.sqrt(self.size)))
         self.mix = linear(width, width, 0.0)
         inner = 4 * width if not gated else 2 * (4 * width // 3)  # as many weights, about
         self.up, self.down = linear(width, inner), linear(inner // (2 if gated else 1), width, 0.0)
@@ -99,13 +110,16 @@ class Block(nn.Module):
 
     def attended(self, x: Tensor, turn: Tensor, seen: Tensor | None, stays: Tensor | None) -> Tensor:
         """The first half: tokens, and what attention adds to them."""
-        rows, tokens, width = x.shape
-        inner = F.linear(shifted_rms(x, self.mix_attention, stays), self.qkv.flatten(0, 1))
-        parts = inner.view(rows, tokens, 3, self.heads, width // self.heads)
-        q, k, v = placed(parts, self.gain.clamp(-LARGEST, LARGEST), turn)
-        out = attend(q, k, v, seen, causal=seen is None).transpose(1, 2).reshape(rows, tokens, width)
+        told = self.told(shifted_rms(x, self.mix_attention, stays))
+        q, k, v = placed(told, self.gain.clamp(-LARGEST, LARGEST), turn)
+        out = attend(q, k, v, seen, causal=seen is None).transpose(1, 2).reshape(x.shape)
         middle: Tensor = x + self.drop(self.mix(out).to(x.dtype))
         return middle
+
+    def told(self, n: Tensor) -> Tensor:
+        """Queries of heads, keys and values of groups, of tokens [.., width]: [.., vectors, width of a head]."""
+        inner = F.linear(n, torch.cat([self.queries, self.keys, self.values]))
+        return inner.view(*n.shape[:-1], -1, self.size)
 
     def thought(self, x: Tensor, stays: Tensor | None) -> Tensor:
         """The second half: tokens, and what the small network of each adds to them."""

@@ -18,6 +18,7 @@ from ensample.families.sequences.autoregressive.rearranging import NEW, rearrang
 from ensample.families.sequences.autoregressive.scheduled import own_inputs
 from ensample.families.sequences.autoregressive.sliding import Sliding
 from ensample.families.sequences.drawing import longest_of
+from ensample.families.sequences.heads import check_heads
 from ensample.families.training import Training
 from ensample.kinds.records import Records
 from ensample.kinds.sequences import Sequences
@@ -55,6 +56,8 @@ class SequenceAutoregressive(Training):
         width: of the tokens, channels, or hidden units; by the amount of text if left out. Say more for more time.
         layers: of the network; likewise.
         attention_heads: of a transformer; as many as give each 64 channels if left out.
+        key_value_heads: of a transformer, a divisor of its heads: groups of heads share keys and values, and what is
+            kept of a text is smaller by as much (grouped queries: Ainslie et al. 2023). Each has its own if left out.
         mlp: the small network of a transformer: "relu2" (squared ReLU) or "swiglu".
         tied: classes are scored by the vectors that they are read as: fewer weights where there are many classes.
         dropout: share of hidden units left out in training.
@@ -85,6 +88,7 @@ class SequenceAutoregressive(Training):
     width: int | None = None
     layers: int | None = None
     attention_heads: int | None = None
+    key_value_heads: int | None = None
     mlp: Literal["relu2", "swiglu"] = "relu2"
     tied: bool = False
     dropout: float = 0.1
@@ -107,14 +111,13 @@ class SequenceAutoregressive(Training):
     distribution: ClassVar[type[Distribution]] = AutoregressiveSequences
 
     def __post_init__(self) -> None:
-        at_least(self, context=2, width=2, layers=1, attention_heads=1, longest=1)
+        at_least(self, context=2, width=2, layers=1, attention_heads=1, key_value_heads=1, longest=1)
         for option in ("dropout", "label_smoothing", "infill", "own_inputs"):
             if not 0.0 <= (value := getattr(self, option)) < 1.0:
                 rule = "A share must be at least 0 and less than 1."
                 raise InputError(rule, f"{self.name}, {option}", str(value), "choose 0.1, or 0 for none")
-        if self.network == "transformer" and self.width is not None and self.width % (2 * (self.attention_heads or 1)):
-            seen = f"width={self.width}, attention_heads={self.attention_heads or 1}"
-            raise InputError("Each head must have an even part of the width.", self.name, seen, "change one of them")
+        if self.network == "transformer":
+            check_heads(self.name, self.width, self.attention_heads, self.key_value_heads)
         self.check()
 
     def refuses(self, event: Mixed, given: Mixed | None) -> str | None:

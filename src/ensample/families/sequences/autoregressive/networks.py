@@ -23,6 +23,7 @@ def _transformer(options: SequenceAutoregressive, size: Size, context: int) -> S
         size.width,
         size.layers,
         heads=heads,
+        groups=options.key_value_heads,
         context=context,
         gated=options.mlp == "swiglu",
         dropout=options.dropout,

@@ -16,6 +16,7 @@ from ensample.families.layout import given_flat, given_width
 from ensample.families.sequences.autoregressive.networks import NETWORKS
 from ensample.families.sequences.autoregressive.sliding import Sliding
 from ensample.families.sequences.drawing import longest_of
+from ensample.families.sequences.heads import check_heads
 from ensample.families.sequences.steps.cuts import cut
 from ensample.families.sequences.steps.model import AutoregressiveSteps
 from ensample.families.sequences.steps.network import StepNet
@@ -61,6 +62,7 @@ class SeriesAutoregressive(Training):
         width: hidden units, or channels; by the amount of steps if left out.
         layers: of the network; likewise.
         attention_heads: of a transformer; as many as give each 64 channels if left out.
+        key_value_heads: of a transformer: groups of heads share keys and values (Ainslie et al. 2023), if it is said.
         mlp: the small network of a transformer: "relu2" (squared ReLU) or "swiglu".
         lags: steps that the linear autoregression looks back on.
         head: of numbers: a mixture of "logistic" or "gaussian" components over cells.
@@ -87,6 +89,7 @@ class SeriesAutoregressive(Training):
     width: int | None = None
     layers: int | None = None
     attention_heads: int | None = None
+    key_value_heads: int | None = None
     mlp: Literal["relu2", "swiglu"] = "relu2"
     lags: int = 3
     head: Literal["logistic", "gaussian"] = "logistic"
@@ -102,13 +105,23 @@ class SeriesAutoregressive(Training):
     distribution: ClassVar[type[Distribution]] = AutoregressiveSteps
 
     def __post_init__(self) -> None:
-        at_least(self, context=2, width=2, layers=1, attention_heads=1, lags=0, pieces=1, hidden=1, longest=1)
+        at_least(
+            self,
+            context=2,
+            width=2,
+            layers=1,
+            attention_heads=1,
+            key_value_heads=1,
+            lags=0,
+            pieces=1,
+            hidden=1,
+            longest=1,
+        )
         if not 0.0 <= self.dropout < 1.0:
             rule = "A share must be at least 0 and less than 1."
             raise InputError(rule, f"{self.name}, dropout", str(self.dropout), "choose 0.1, or 0 for none")
-        if self.network == "transformer" and self.width is not None and self.width % (2 * (self.attention_heads or 1)):
-            seen = f"width={self.width}, attention_heads={self.attention_heads or 1}"
-            raise InputError("Each head must have an even part of the width.", self.name, seen, "change one of them")
+        if self.network == "transformer":
+            check_heads(self.name, self.width, self.attention_heads, self.key_value_heads)
         self.check()
 
     def refuses(self, event: Mixed, given: Mixed | None) -> str | None:

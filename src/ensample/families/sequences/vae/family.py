@@ -13,6 +13,7 @@ from ensample.events import MISSING_LENGTH, Batch, Discrete, Mixed, Ragged
 from ensample.families.base import Distribution, Player, at_least
 from ensample.families.layout import given_flat, given_width
 from ensample.families.sequences.drawing import longest_of
+from ensample.families.sequences.heads import check_heads
 from ensample.families.sequences.vae.model import Reader, VaeSequences, divergence
 from ensample.families.training import Training
 from ensample.families.vae.latents import inform
@@ -95,9 +96,7 @@ class SequenceVae(Training):
             if not 0.0 <= (value := getattr(self, option)) < 1.0:
                 rule = "A share must be at least 0 and less than 1."
                 raise InputError(rule, f"{self.name}, {option}", str(value), "choose 0.1, or 0 for none")
-        if self.width is not None and self.width % (2 * (self.attention_heads or 1)):
-            seen = f"width={self.width}, attention_heads={self.attention_heads or 1}"
-            raise InputError("Each head must have an even part of the width.", self.name, seen, "change one of them")
+        check_heads(self.name, self.width, self.attention_heads)
         self.check()
 
     def refuses(self, event: Mixed, given: Mixed | None) -> str | None:

@@ -31,14 +31,14 @@ class Decoder:
     @classmethod
     def of(cls, net: TokenNet, cache: Cache, following: Tensor, cond: Tensor) -> Self:
         """Go on from a memory, the logits behind it, and what is given of its rows."""
-        rows, heads, half = len(cache.used), cache.layers[0].heads, cache.waves.shape[2]
+        rows, groups, half = len(cache.used), cache.layers[0].groups, cache.waves.shape[2]
         layers, context, width = len(cache.layers), cache.waves.shape[1], net.trunk.width
         given = np.zeros((rows, width), np.float32)
         if net.given is not None:
             given = _array(cond @ net.given)
         state = State(
-            np.zeros((rows, layers, heads, 2 * half, context), np.float32),
-            np.zeros((rows, layers, heads, context, 2 * half), np.float32),
+            np.zeros((rows, layers, groups, 2 * half, context), np.float32),
+            np.zeros((rows, layers, groups, context, 2 * half), np.float32),
             np.zeros((rows, layers, 2, width), np.float32),
             given,
             _array(following).copy(),
@@ -108,7 +108,7 @@ def _ordered(net: TokenNet, cache: Cache) -> Weights:
         _array(table),
         _array(head),
         _array(torch.stack([torch.stack([one.mix_attention, one.mix_mlp]) for one in layers])),
-        _array(torch.stack([one.qkv for one in layers])),
+        _array(torch.stack([one.told for one in layers])),
         _array(torch.stack([one.gain[:, 0] for one in layers])),
         _array(torch.stack([one.mix.t() * one.scale for one in layers])),
         _array(torch.stack([one.up * (one.scale if one.gated else 1.0) for one in layers])),

@@ -42,15 +42,16 @@ def _compiled(function: F, *, kept: bool) -> F:
 class Weights(NamedTuple):
     """Of a network: vectors of classes, matrices of all layers (first axis) by outputs and inputs.
 
-    `mixes` [layers, 2, width], `qkv` [layers, 3 width, width] with both halves of queries and keys in turn, `gain`
-    [layers, heads], `out` [layers, width, width], `up` [layers, inner, width], `down` [layers, width, inner], or half
-    of inner where it is gated; `waves` [2, context, half of a head]. Scales are part of the matrices.
+    `mixes` [layers, 2, width], `told` [layers, vectors times width of a head, width]: a query of each head, then a key
+    and then a value of each group of heads, both halves of queries and keys in turn; `gain` [layers, heads], `out`
+    [layers, width, width], `up` [layers, inner, width], `down` [layers, width, inner], or half of inner where it is
+    gated; `waves` [2, context, half of a head]. Scales are part of the matrices.
     """
 
     table: np.ndarray
     head: np.ndarray
     mixes: np.ndarray
-    qkv: np.ndarray
+    told: np.ndarray
     gain: np.ndarray
     out: np.ndarray
     up: np.ndarray
@@ -61,7 +62,7 @@ class Weights(NamedTuple):
 class State(NamedTuple):
     """Of rows: what is kept of their tokens.
 
-    `keys` [rows, layers, heads, width of a head, context], `values` [rows, layers, heads, context, width of a head],
+    `keys` [rows, layers, groups, width of a head, context], `values` [rows, layers, groups, context, width of a head],
     `before` [rows, layers, 2, width] the norms of the last token at both halves of each block, `given` [rows, width]
     what is added to vectors of classes, `logits` [rows, classes + 1] behind the last token.
     """
@@ -171,25 +172,27 @@ def attended(
 def token(number: int, place: int, row: int, weights: Weights, state: State) -> None:
     """One more token of a row, at its place: what is kept of it, and the logits behind it."""
     width, heads = weights.table.shape[1], weights.gain.shape[1]
-    size, inner, half = width // heads, weights.up.shape[1], weights.down.shape[2]
-    x, n, big = np.empty(width, np.float32), np.empty(width, np.float32), np.empty(max(inner, 3 * width), np.float32)
+    groups, size, inner, half = state.keys.shape[2], width // heads, weights.up.shape[1], weights.down.shape[2]
+    told, each = weights.told.shape[1], heads // groups
+    x, n, big = np.empty(width, np.float32), np.empty(width, np.float32), np.empty(max(inner, told), np.float32)
     room, bits = np.empty(place + 1, np.float32), np.empty(place + 1, np.int32)
     x[:] = weights.table[number] + state.given[row]
     rate = np.float32(1.0) / np.float32(np.sqrt(length(x) ** 2 / np.float32(width) + np.float32(1e-6)))
     x *= rate
-    for layer in range(len(weights.qkv)):
+    for layer in range(len(weights.told)):
         before = state.before[row, layer]
         shifted(x, before[0], weights.mixes[layer, 0], n)
-        product(weights.qkv[layer], n, big)
-        for h in range(heads):
-            here = h * size
-            q, k = big[here : here + size], big[width + here : width + here + size]
-            keys, values = state.keys[row, layer, h], state.values[row, layer, h]
-            turned(q, weights.gain[layer, h], weights.waves, place)
+        product(weights.told[layer], n, big)
+        for g in range(groups):
+            keys, values = state.keys[row, layer, g], state.values[row, layer, g]
+            k = big[width + g * size : width + (g + 1) * size]
             turned(k, np.float32(1.0), weights.waves, place)
             keys[:, place] = k
-            values[place] = big[2 * width + here : 2 * width + here + size]
-            attended(q, keys, values, room, bits, n[here : here + size])
+            values[place] = big[told - (groups - g) * size : told - (groups - g - 1) * size]
+            for h in range(g * each, (g + 1) * each):
+                q = big[h * size : (h + 1) * size]
+                turned(q, weights.gain[layer, h], weights.waves, place)
+                attended(q, keys, values, room, bits, n[h * size : (h + 1) * size])
         added(weights.out[layer], n, x)
         shifted(x, before[1], weights.mixes[layer, 1], n)
         product(weights.up[layer], n, big)
