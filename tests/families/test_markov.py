@@ -246,6 +246,12 @@ def test_length_laws_sum_to_one(lengths):
     assert float(law.log_prob(reach).exp().sum()) == pytest.approx(1.0, abs=1e-9)
 
 
+def test_the_longest_of_records_have_a_probability():
+    law = LengthLaw.of(torch.tensor([5, 6, 7]))
+    far = law.log_prob(torch.tensor([40_000, 40_001]))
+    assert torch.isfinite(far).all() and float(far[1] - far[0]) == pytest.approx(np.log(7 / 8))
+
+
 def test_a_constant_length_costs_next_to_nothing():
     law = LengthLaw.of(torch.full((1_000,), 200))
     assert float(law.log_prob(torch.tensor([200]))) > -1e-3

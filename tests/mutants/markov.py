@@ -54,4 +54,16 @@ MUTANTS = [
         f"{KIND} -k unknown",
     ),
     Mutant("kinds/sequencecodec.py", "kept.cumsum() - 1", "kept.cumsum()", "tests/test_sequences.py -k filled"),
+    Mutant(
+        "families/markov/family.py",
+        "return clock.seconds > STARTING * clock.budget.seconds",
+        "return False",
+        "tests/families/test_markov_stretches.py -k search",
+    ),
+    Mutant(
+        "families/markov/stretches.py",
+        "lengths = left.clamp(0, STRETCH).view(-1)",
+        "lengths = left.clamp(1, STRETCH).view(-1)",
+        "tests/families/test_markov_stretches.py -k every_step",
+    ),
 ]

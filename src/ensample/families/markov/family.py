@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
+from ensample.budget import Budget, Clock
 from ensample.errors import InputError
 from ensample.events import Batch, Mixed, Ragged
 from ensample.families.base import Distribution, Statistics, at_least
@@ -17,6 +18,7 @@ from ensample.families.markov.model import MarkovSequences
 from ensample.families.markov.packing import similar
 from ensample.families.markov.parameters import Parameters, log_prior, most_likely
 from ensample.families.markov.start import starting_parameters
+from ensample.families.markov.stretches import cut, stretches
 from ensample.families.markov.trellis import Chain
 from ensample.families.mixture.components import Components, Layout
 from ensample.families.mixture.covariance import structure_named
@@ -31,6 +33,9 @@ SAMPLE_STEPS = 30_000
 
 TRIAL_STEPS = 10
 """Passes of EM after which starts are compared."""
+
+STARTING = 0.5
+"""Share of the time in which starts are tried."""
 
 
 @dataclass
@@ -58,7 +63,8 @@ class Markov:
 
     The length of a sequence has a distribution of its own, a smoothed histogram, independent of the steps: a constant
     length costs nothing, and given its length a sequence is an ordinary hidden Markov chain. (The usual alternative, an
-    end probability in every state, forces lengths into geometric shapes.)
+    end probability in every state, forces lengths into geometric shapes.) Records of more than 4,096 steps are learned
+    from in stretches of 512, as if each were a record: steps side by side are computed much sooner.
 
     Use it for short records of regimes and phases (sensors, sessions, diaries, simple texts), where samples,
     likelihoods, holes and the states themselves are wanted exactly. Its memory is one state: what depends on far
@@ -111,7 +117,13 @@ steps=200)
         return "markov learns sequences without given fields" if given is not None else None
 
     def start(self, records: Records, seed: int) -> MarkovSequences:
+        """`start_within` without a limit of time."""
+        return self.start_within(records, seed, Clock(Budget()))
+
+    def start_within(self, records: Records, seed: int, clock: Clock) -> MarkovSequences:
         """The best of several starting points on a sample; the best number of states if that is free.
+
+        Starts are tried for half of the time; what is left is for EM on all records.
 
         Raises:
             InputError: there are no steps.
@@ -121,20 +133,26 @@ steps=200)
             raise InputError(
                 "A hidden Markov model needs steps.", "the training data", "no step in any record", "add some"
             )
-        lengths = LengthLaw.of(torch.from_numpy(records.lengths), records.event.fixed)
-        sample = _with_steps(records, seed)
-        if self.states is not None:
-            return self._best_start(sample, lengths, self.states, seed)
-        return self._chosen(sample, lengths, seed)
+        sample, lengths = (
+            _with_steps(records, seed),
+            LengthLaw.of(torch.from_numpy(records.lengths), records.event.fixed),
+        )
+        found = (
+            self._chosen(sample, seed, clock) if self.states is None else self._begun(sample, self.states, seed, clock)
+        )
+        return MarkovSequences(found.event, found.structure, replace(found.parameters, lengths=lengths))
 
     def prepare(self, current: MarkovSequences, batch: Batch) -> Prepared:
         """A batch packed in blocks of sequences of similar length, encoded once for all steps."""
         assert batch.lengths is not None
         layout, form = current.emissions.mixture.layout, current.structure.form
-        there = (batch.lengths > 0).nonzero()[:, 0]
-        groups = [there[group] for group in similar(batch.lengths[there])]
-        blocks = tuple(block_of(form, layout, batch.take(rows), self.ridge) for rows in groups)
-        return Prepared(blocks, len(batch), float(current.parameters.lengths.log_prob(batch.lengths).sum()))
+        blocks = list[Block]()
+        for part in cut(batch):
+            assert part.lengths is not None
+            there = (part.lengths > 0).nonzero()[:, 0]
+            groups = [there[group] for group in similar(part.lengths[there])]
+            blocks += [block_of(form, layout, part.take(rows), self.ridge) for rows in groups]
+        return Prepared(tuple(blocks), len(batch), float(current.parameters.lengths.log_prob(batch.lengths).sum()))
 
     def summarize(self, current: MarkovSequences, batch: Batch) -> Statistics:
         """The E step on one batch."""
@@ -173,25 +191,30 @@ steps=200)
         parameters = Parameters(Chain(arrays["start"], arrays["transitions"]), components, lengths)
         return MarkovSequences(event, structure_named(self.covariance), parameters)
 
-    def _chosen(self, sample: Sequences, lengths: LengthLaw, seed: int) -> MarkovSequences:
+    def _chosen(self, sample: Sequences, seed: int, clock: Clock) -> MarkovSequences:
         learn, held = (part for part in sample.split(0.2, seed))
         assert isinstance(learn, Sequences) and isinstance(held, Sequences)
         if len(held) == 0:
             held = learn
-        best = self._best_start(learn, lengths, LADDER[0], seed)
+        best = self._begun(learn, LADDER[0], seed, clock)
         most = float(best.log_prob(held.batch()).sum())
         for states in LADDER[1:]:
-            current = self._best_start(learn, lengths, states, seed)
+            if _late(clock):
+                break
+            current = self._begun(learn, states, seed, clock)
             score = float(current.log_prob(held.batch()).sum())
             if score <= most:
                 break
             best, most = current, score
         return best
 
-    def _best_start(self, sample: Sequences, lengths: LengthLaw, states: int, seed: int) -> MarkovSequences:
+    def _begun(self, sample: Sequences, states: int, seed: int, clock: Clock) -> MarkovSequences:
         best, most = None, -float("inf")
         batch, structure = sample.batch(), structure_named(self.covariance)
+        lengths = LengthLaw.of(torch.from_numpy(sample.lengths))
         for attempt in range(self.starts if states > 1 or self.components > 1 else 1):
+            if best is not None and _late(clock):
+                break
             generator = torch.Generator().manual_seed(1_000 * seed + attempt)
             options = (states, self.components, self.smoothing, self.ridge, generator, attempt)
             found = starting_parameters(structure, sample.event, batch, lengths, *options)
@@ -199,16 +222,24 @@ steps=200)
             prepared = self.prepare(current, batch)
             for _ in range(TRIAL_STEPS):
                 current = self.update(current, self.summarize_prepared(current, prepared))
+                if _late(clock):
+                    break
             score = float(self.summarize_prepared(current, prepared)["log_prob"]) + self.log_prior(current)
-            if score > most:
+            if best is None or score > most:
                 best, most = current, score
         assert best is not None
         return best
 
 
+def _late(clock: Clock) -> bool:
+    """Whether the time for starts is over."""
+    return clock.seconds > STARTING * clock.budget.seconds
+
+
 def _with_steps(records: Sequences, seed: int) -> Sequences:
-    """Some records that have steps, about `SAMPLE_STEPS` in all."""
+    """Some records that have steps, or stretches of long ones, about `SAMPLE_STEPS` steps in all."""
     there = records.select((records.lengths > 0).nonzero()[0])
+    there = replace(there, lengths=stretches(there.lengths))  # steps stay where they are
     count = max(2, int(len(there) * min(1.0, SAMPLE_STEPS / max(1, int(there.lengths.sum())))))
     sample = there.sample(count, seed)
     assert isinstance(sample, Sequences)

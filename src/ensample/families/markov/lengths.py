@@ -85,7 +85,7 @@ class LengthLaw:
         n = float(self.counts.sum())
         log_there = math.log(n / (n + self.missing))
         log_gone = math.log(self.missing / (n + self.missing)) if self.missing else -math.inf
-        found = log_there + self._probabilities(values.clamp(min=0)).log()
+        found = log_there + self._probabilities(values.clamp(min=0)).log().maximum(self._log_wide(values))
         found = torch.where(values == MISSING_LENGTH, log_gone, found)
         return torch.where(values == UNKNOWN_LENGTH, 0.0, found)[where]
 
@@ -113,6 +113,11 @@ class LengthLaw:
         left = -(torch.log1p(-place * (1.0 - cut)) / log_rate).ceil().clamp(min=1.0)
         below = (rate - rate * cut) / (1.0 + rate - rate * cut)
         return torch.where(side < below, torch.maximum(left, -base), right).to(torch.int64)
+
+    def _log_wide(self, lengths: Tensor) -> Tensor:
+        """Log-probability of these lengths by the geometric law alone, which is too small a number for the longest."""
+        share = self.unseen * self.unlike * (1.0 - self._fall)
+        return (math.log(share) if share else -math.inf) + lengths.clamp(min=0).to(torch.float64) * math.log(self._fall)
 
     def _probabilities(self, lengths: Tensor) -> Tensor:
         met = self.counts.nonzero()[:, 0]
