@@ -6,15 +6,17 @@ import json
 import pickle
 import re
 from collections import Counter
-from typing import get_type_hints
+from typing import get_args, get_type_hints
 
 import numpy as np
 import pytest
 from scipy import stats
 
 import ensample as en
+from ensample.cli.generate import PATIENCE
 from ensample.errors import CapabilityError, InputError
 from ensample.solvers.decoding.options import Drawing, Options, Searching
+from ensample.solvers.decoding.patience import BOUNDS, EarlyStopping
 from ensample.writer import Written
 
 NAMES = ["anna", "bob", "hannah", "otto", "nathan", "ann", "bobby", "ottoman", "nan", "tom", "tommy", "zoë"] * 10
@@ -261,7 +263,10 @@ def test_a_stream_tells_what_is_wrong_before_its_first_piece(names):
 
 def test_keywords_of_writing_are_its_options(names):
     assert get_type_hints(Searching) == get_type_hints(Options)
-    assert set(get_type_hints(Searching)) - set(get_type_hints(Drawing)) == {"beams", "length_power"}
+    assert set(get_type_hints(Searching)) - set(get_type_hints(Drawing)) == {"beams", "early_stopping", "length_power"}
+    assert {*get_args(EarlyStopping)} == {*BOUNDS} == {*PATIENCE}
+    with pytest.raises(InputError, match="unlikely"):
+        names.generate("a", beams=3, early_stopping="always")
     with pytest.raises(InputError, match="use generate"):
         names.stream("a", beams=3)
     with pytest.raises(TypeError, match="colour"):

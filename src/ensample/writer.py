@@ -84,6 +84,10 @@ class Written(str):
         made.prompt, made.tokens, made.log_probs, made.ended, made.suffix = prompt, tokens, log_probs, ended, suffix
         return made
 
+    def as_text(self, text: str) -> Written:
+        """The same with another text."""
+        return type(self)(text, self.prompt, self.tokens, self.log_probs, self.ended, self.suffix)
+
     def __getnewargs__(self) -> tuple[Any, ...]:
         return str(self), self.prompt, self.tokens, self.log_probs, self.ended, self.suffix
 
@@ -132,7 +136,7 @@ class Writer:
                 begun, past = self._begun(self.model, part)
                 pieces, power = self.tokenizer.pieces, self.options.length_power
                 found = beam_search(
-                    begun, past, self._most(part), beams, self.rules, power=power,
+                    begun, past, self._most(part), beams, self.rules, power=power, wanted=n, bound=self.options.bound,
                     constraint=self.options.constraint(pieces, len(part)),
                     watch=self.options.watch(pieces, len(part)),
                 )  # fmt: skip

@@ -66,6 +66,10 @@ def generate(
             most probable) to 1; 0.6 is usual. Nothing is drawn. Needs a network, and reads the prompt token by token.
         beams: search for the most probable text and keep so many on the way; the `n` best are returned, best first.
         length_power: beams are compared by their log-probability divided by this power of their length.
+        early_stopping: what ends a search of which so many beams are done. "unlikely": when no text to come would be
+            better that ended, with certainty, by the next token; exact where `length_power` is at most 0, otherwise a
+            guess, which is seldom wrong. "never": when none to come can be better; where `length_power` is above 0 that
+            takes nearly all `tokens` steps. "enough": at once.
         stop: one or several strings before which a text ends.
         regex: all of the new text matches this regular expression (package `llguidance`, extra `text`).
         grammar: it is of this grammar, in the notation of Lark.

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from ensample.cli.console import Answer, Console
-from ensample.cli.generate import add_wishes, facts, text_of, wishes
+from ensample.cli.generate import SEARCHING, add_wishes, facts, text_of, wishes
 from ensample.errors import FormatError, InputError
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def history(path: Path) -> Turns:
 def replies(model: Model, turns: Turns, speaker: str, role: str, options: dict[str, Any]) -> Iterator[str]:
     """Read what is said line by line, and show each reply as it is written."""
     shown = sys.stdin.isatty()
-    options = {name: value for name, value in options.items() if name not in ("beams", "length_power")}
+    options = {name: value for name, value in options.items() if name not in SEARCHING}
     while True:
         if shown:
             yield f"{speaker}: "

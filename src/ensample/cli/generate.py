@@ -32,6 +32,12 @@ SHAPING: tuple[tuple[str, Callable[[str], Any], str, str], ...] = (
 )
 """Options that are numbers and may be left to their defaults."""
 
+PATIENCE = ("unlikely", "never", "enough")
+"""When a search by beams is over; see `ensample.solvers.decoding.patience`."""
+
+SEARCHING = ("beams", "length_power", "early_stopping")
+"""Options of beams, whose best text is known only at the end: nothing of it is shown as it is written."""
+
 
 def add(parser: argparse.ArgumentParser) -> None:
     """The options of `generate`."""
@@ -60,6 +66,7 @@ def add_wishes(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--greedy", action="store_true", help="the most probable token each time")
     for name, kind, shown, words in SHAPING:
         group.add_argument(f"--{name}", type=kind, metavar=shown, help=words)
+    group.add_argument("--early-stopping", choices=PATIENCE, help="of beams: when the search is over (unlikely)")
     group = parser.add_argument_group("what may be written")
     group.add_argument("--stop", action="append", default=[], metavar="TEXT", help="end before this text; repeatable")
     group.add_argument("--regex", metavar="R", help="the text matches this regular expression")
@@ -81,7 +88,7 @@ def run(args: argparse.Namespace, console: Console) -> Answer:
     options = {**wishes(args, model), "suffix": args.suffix}
     if args.stream:
         _check_stream(args)
-        options = {name: value for name, value in options.items() if name not in ("beams", "length_power")}
+        options = {name: value for name, value in options.items() if name not in SEARCHING}
         return Answer("", {}, model.stream(prompt, **options))
     options |= {} if args.candidates is None else {"candidates": args.candidates}
     made = cast("list[Written]", model.generate([prompt], args.n, log_probs=args.log_probs, **options))
@@ -108,8 +115,8 @@ def wishes(args: argparse.Namespace, model: Model) -> dict[str, Any]:
         "where": where.conditions(args.where, model.schema),
         "seed": args.seed,
     }
-    numbers = {name.replace("-", "_") for name, *_ in SHAPING}
-    return options | {name: value for name in numbers if (value := getattr(args, name)) is not None}
+    more = {*(name.replace("-", "_") for name, *_ in SHAPING), "early_stopping"}
+    return options | {name: value for name in more if (value := getattr(args, name)) is not None}
 
 
 def prompt_of(args: argparse.Namespace) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import pytest
@@ -9,6 +10,8 @@ import torch
 
 from ensample.errors import CapabilityError
 from ensample.solvers.decoding import Among, Rules, Watch, beam_search
+from ensample.solvers.decoding.patience import at_once, attainable
+from ensample.solvers.decoding.patience import nothing as whatever
 from tests.solvers.decoding.chains import Chain, begun, every_text, nothing, random_table
 
 TABLE = random_table(3, seed=4)
@@ -65,19 +68,9 @@ def test_log_probabilities_are_those_of_the_model():
 
 
 def test_a_search_ends_when_nothing_better_can_come():
-    calls = []
-
-    class Counted(Chain):
-        def logits(self):
-            calls.append(len(self.last))
-            return super().logits()
-
-        def take(self, rows):
-            return Counted(self.table, self.last[rows])
-
     table = torch.tensor([[0.1, 0.9], [0.1, 0.9]], dtype=torch.float64)
-    start = Counted(table, torch.tensor([1]))
-    found = beam_search(start, nothing(1), 100, 1, Rules(), power=0.0)[0]
+    calls: list[int] = []
+    found = beam_search(Counted(table, torch.tensor([1]), calls), nothing(1), 100, 1, Rules(), power=0.0)[0]
     assert found[0].classes == []
     assert len(calls) == 1
 
@@ -86,6 +79,73 @@ def test_a_search_goes_on_while_longer_texts_may_be_better():
     table = torch.tensor([[0.99, 0.01], [0.4, 0.6]], dtype=torch.float64)  # to end at once is the best first step
     found = beam_search(begun(table, 1), nothing(1), 10, 1, Rules(), power=1.0)[0]
     assert found[0].classes == [0] * 10
+
+
+def test_the_exact_bound_holds_for_all_that_may_follow_and_is_met():
+    tokens, exceeded = 4, {1.0: 0, 0.0: 0, -0.5: 0}
+    for power in exceeded:
+        best: dict[tuple[int, ...], float] = {}
+        for text, score in scores(TABLE, tokens, power).items():
+            for length in range(len(text)):
+                best[text[:length]] = max(best.get(text[:length], -math.inf), score)
+        for begun_, score in best.items():
+            total = sum(math.log(TABLE[a, b]) for a, b in itertools.pairwise((3, *begun_)))
+            assert score <= attainable(total, len(begun_), tokens, power) + 1e-12
+            exceeded[power] += score > at_once(total, len(begun_), tokens, power) + 1e-12
+    assert exceeded[1.0] > 0 and exceeded[0.0] == exceeded[-0.5] == 0
+    assert attainable(-3.0, 1, 6, 1.0) == -0.5 and attainable(-3.0, 1, 6, -1.0) == -6.0
+
+
+class Counted(Chain):
+    """Counts steps."""
+
+    def __init__(self, table, last, calls):
+        super().__init__(table, last)
+        self.calls = calls
+
+    def logits(self):
+        self.calls.append(len(self.last))
+        return super().logits()
+
+    def take(self, rows):
+        return Counted(self.table, self.last[rows], self.calls)
+
+
+def searched(table, tokens, **options):
+    """What is found, and after how many steps."""
+    calls = []
+    start = Counted(table, torch.tensor([len(table) - 1]), calls)
+    return beam_search(start, nothing(1), tokens, 3, Rules(), **options)[0], len(calls)
+
+
+def endless(*_):
+    return math.inf
+
+
+@pytest.mark.parametrize("power", [-0.5, 0.0, 0.5, 1.0])
+def test_texts_wanted_are_those_of_a_search_to_the_last_step(power):
+    saved = 0
+    for seed in range(12):
+        table = random_table(3, seed, sharp=1.5)
+        whole, steps = searched(table, 8, power=power, bound=endless)
+        assert steps == 8
+        for wanted in (1, 2, 3):
+            found, steps = searched(table, 8, power=power, wanted=wanted)
+            assert found == whole[:wanted]
+            saved += 8 - steps
+            if power <= 0:
+                assert searched(table, 8, power=power, wanted=wanted, bound=at_once) == (found, steps)
+    assert saved > 0
+
+
+def test_a_guess_stops_where_the_exact_bound_goes_on():
+    table = torch.tensor([[0.3, 0.3, 0.4]] * 3, dtype=torch.float64)
+    (never, long), (unlikely, short), (enough, shortest) = (
+        searched(table, 50, bound=bound) for bound in (attainable, at_once, whatever)
+    )
+    assert long > 40 and shortest == 2 < short < 20
+    assert len(never) == len(unlikely) == len(enough) == 3
+    assert [len(text.classes) for text in unlikely] == [0, 1, 1] and never[0] == unlikely[0]
 
 
 def test_stop_strings_and_constraints_hold_in_a_beam():

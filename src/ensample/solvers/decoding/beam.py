@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ensample.solvers.continuation import Continuation
 from ensample.solvers.decoding.constraints import Constraint
+from ensample.solvers.decoding.patience import Bound, attainable
 from ensample.solvers.decoding.rules import Rules, stuck
 from ensample.solvers.decoding.steps import Ended, Passage
 from ensample.solvers.decoding.stopping import Watch
@@ -29,6 +30,17 @@ class Hypothesis:
         return float(self.total / max(1, len(self.log_probs)) ** power)
 
 
+@dataclass(frozen=True)
+class Search:
+    """How hypotheses are compared, and when that is over; see `beam_search`."""
+
+    tokens: int
+    beams: int
+    power: float
+    wanted: int
+    bound: Bound
+
+
 @dataclass
 class Prompt:
     """The hypotheses of one prompt: `live` ones may go on, `done` ones are over, at most `beams`, the best first."""
@@ -46,6 +58,8 @@ def beam_search(
     rules: Rules,
     *,
     power: float = 1.0,
+    wanted: int | None = None,
+    bound: Bound = attainable,
     constraint: Constraint | None = None,
     watch: Watch | None = None,
 ) -> list[list[Passage]]:
@@ -53,8 +67,9 @@ def beam_search(
 
     At each step every kept text is extended by every class and the best `beams` are kept (Lowerre 1976); the division
     keeps short texts from winning because they are short (Wu et al. 2016 divide by a like power). A search ends when
-    no text that can still come may be better than those found. Use it where one best answer is wanted (translation,
-    transcription, completion of code); open-ended text found so is dull and repeats itself (Holtzman et al. 2020).
+    `beams` texts are done and, by the bound, none to come is better than the last of those that are wanted. Use it
+    where one best answer is wanted (translation, transcription, completion of code); open-ended text found so is dull
+    and repeats itself (Holtzman et al. 2020).
 
     Arguments:
         continuation: of the prompts; it is used up.
@@ -63,15 +78,19 @@ def beam_search(
         beams: texts kept, at least 1.
         rules: what becomes of the log-probabilities; they are not normalised again.
         power: 0 takes sums as they are.
+        wanted: texts, the best of those done; `beams` of them if left out.
+        bound: what texts to come are taken for. By `attainable` those wanted are the same as if the search went on to
+            the last token; by `patience.at_once` too, where the power is at most 0.
         constraint: what may be written at all.
         watch: looks for stop strings.
 
     Returns:
-        For each prompt up to `beams` passages, the best first; with the model's own log-probabilities.
+        For each prompt up to `wanted` passages, the best first; with the model's own log-probabilities.
 
     Raises:
         CapabilityError: the constraint leaves nothing to write.
     """
+    search = Search(tokens, beams, power, min(wanted or beams, beams), bound)
     # one row a hypothesis, those of a prompt in a row; before the first step there is one
     prompts = [Prompt(number, [Hypothesis(0.0)]) for number in range(len(past))]
     finished = list(prompts)
@@ -79,12 +98,12 @@ def beam_search(
         logits = continuation.logits()
         own = torch.log_softmax(logits, 1)
         shaped = rules.shaped(own, past, written, constraint).double()
-        parents, classes = _extended(prompts, own, shaped, beams, power, last=written == tokens - 1)
+        parents, classes = _extended(prompts, own, shaped, search, last=written == tokens - 1)
         stopped = [False] * len(parents)
         if watch is not None and parents:
             watch = watch.take(torch.tensor(parents))
             stopped = watch.append(classes)
-        kept = _kept(prompts, stopped, beams, power, tokens)
+        kept = _kept(prompts, stopped, search)
         if not kept:
             break
         rows = torch.tensor([parents[place] for place in kept])
@@ -99,11 +118,12 @@ def beam_search(
         prompts = [prompt for prompt in prompts if prompt.live]
     if not all(prompt.done for prompt in finished):
         raise stuck()
-    return [[Passage(list(h.classes), list(h.log_probs), h.ended) for h in prompt.done] for prompt in finished]
+    best = [prompt.done[: search.wanted] for prompt in finished]
+    return [[Passage(list(h.classes), list(h.log_probs), h.ended) for h in done] for done in best]
 
 
 def _extended(
-    prompts: list[Prompt], own: Tensor, shaped: Tensor, beams: int, power: float, *, last: bool
+    prompts: list[Prompt], own: Tensor, shaped: Tensor, search: Search, *, last: bool
 ) -> tuple[list[int], list[int]]:
     """Replace the live hypotheses of each prompt by their best extensions; rows these come from, and their classes.
 
@@ -117,7 +137,7 @@ def _extended(
         total = torch.tensor([h.total for h in prompt.live], dtype=torch.float64)
         scores = (total[:, None] + shaped[start : start + count]).flatten()
         # of each hypothesis one extension ends: so many are enough for `beams` that do not
-        values, places = scores.topk(min(beams + count, len(scores)))
+        values, places = scores.topk(min(search.beams + count, len(scores)))
         before, prompt.live = prompt.live, []
         for value, place in zip(values.tolist(), places.tolist(), strict=True):
             row, number = divmod(place, end + 1)
@@ -125,10 +145,10 @@ def _extended(
                 break
             told = (*before[row].log_probs, float(own[start + row, number]))
             if number == end:
-                _finish(prompt, Hypothesis(value, before[row].classes, told, "end"), beams, power)
+                _finish(prompt, Hypothesis(value, before[row].classes, told, "end"), search)
             elif last:
-                _finish(prompt, Hypothesis(value, (*before[row].classes, number), told), beams, power)
-            elif len(prompt.live) < beams:
+                _finish(prompt, Hypothesis(value, (*before[row].classes, number), told), search)
+            elif len(prompt.live) < search.beams:
                 prompt.live.append(Hypothesis(value, (*before[row].classes, number), told))
                 parents.append(start + row)
                 chosen.append(number)
@@ -136,7 +156,7 @@ def _extended(
     return parents, chosen
 
 
-def _kept(prompts: list[Prompt], stopped: list[bool], beams: int, power: float, tokens: int) -> list[int]:
+def _kept(prompts: list[Prompt], stopped: list[bool], search: Search) -> list[int]:
     """Take out hypotheses with a stop string, and all of a prompt whose search is over; places of those that go on."""
     kept, place = [], 0
     for prompt in prompts:
@@ -145,29 +165,28 @@ def _kept(prompts: list[Prompt], stopped: list[bool], beams: int, power: float, 
         for hypothesis in live:
             if stopped[place]:
                 over = Hypothesis(hypothesis.total, hypothesis.classes, hypothesis.log_probs, "stop")
-                _finish(prompt, over, beams, power)
+                _finish(prompt, over, search)
             else:
                 prompt.live.append(hypothesis)
                 going.append(place)
             place += 1
-        if _over(prompt, beams, power, tokens):
+        if _over(prompt, search):
             prompt.live = []
         else:
             kept += going
     return kept
 
 
-def _finish(prompt: Prompt, hypothesis: Hypothesis, beams: int, power: float) -> None:
+def _finish(prompt: Prompt, hypothesis: Hypothesis, search: Search) -> None:
     prompt.done.append(hypothesis)
-    prompt.done.sort(key=lambda h: -h.score(power))  # a stable sort: of equals, the first found stays first
-    del prompt.done[beams:]
+    prompt.done.sort(key=lambda h: -h.score(search.power))  # a stable sort: of equals, the first found stays first
+    del prompt.done[search.beams :]
 
 
-def _over(prompt: Prompt, beams: int, power: float, tokens: int) -> bool:
-    """Whether nothing that can still come is better than the worst of `beams` that are done."""
-    if len(prompt.done) < beams or not prompt.live:
+def _over(prompt: Prompt, search: Search) -> bool:
+    """Whether nothing that can still come is better than the last that is wanted."""
+    if len(prompt.done) < search.beams or not prompt.live:
         return not prompt.live
-    # sums only fall, so that the best to come divides today's best sum by today's length, or by the longest
-    best = max(h.total for h in prompt.live)
-    length = len(prompt.live[0].log_probs)
-    return bool(max(best / length**power, best / tokens**power) <= prompt.done[-1].score(power))
+    best, steps = max(h.total for h in prompt.live), len(prompt.live[0].log_probs)
+    to_come = search.bound(best, steps, search.tokens, search.power)
+    return bool(to_come <= prompt.done[search.wanted - 1].score(search.power))

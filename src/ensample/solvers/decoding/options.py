@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypedDict
+from typing import Any, TypedDict, get_args
 
 from ensample.errors import InputError
 from ensample.solvers.decoding import grammar as grammars
 from ensample.solvers.decoding.choices import Choice, Greedy, Sampling
 from ensample.solvers.decoding.constraints import Among, Constraint
+from ensample.solvers.decoding.patience import BOUNDS, Bound, EarlyStopping
 from ensample.solvers.decoding.processors import (
     MinP,
     NoRepeat,
@@ -66,6 +67,7 @@ class Searching(Drawing, total=False):
 
     beams: int | None
     length_power: float
+    early_stopping: EarlyStopping
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,7 @@ class Options:
     contrast: float | None = None
     beams: int | None = None
     length_power: float = 1.0
+    early_stopping: EarlyStopping = "unlikely"
     stop: str | Sequence[str] = ()
     regex: str | None = None
     grammar: str | None = None
@@ -116,6 +119,9 @@ class Options:
         for name in SHARES:
             if (value := getattr(self, name)) is not None and not 0 < value <= 1:
                 raise _wrong("A share is above 0 and at most 1.", name, value, f"say {name}=0.9, say")
+        if self.early_stopping not in (names := get_args(EarlyStopping)):
+            rule, fix = "A search stops in one of some ways.", f"choose one of {', '.join(names)}"
+            raise _wrong(rule, "early_stopping", repr(self.early_stopping), fix)
         if self.ahead > MOST_AHEAD:
             raise _wrong("Drafts are short.", "ahead", self.ahead, f"say {MOST_AHEAD} or less")
         if self.at_least > self.tokens:
@@ -169,6 +175,11 @@ class Options:
         ]
         processors: tuple[Processor, ...] = tuple(make(value) for value, make in asked if value is not None)
         return Rules(processors, () if unknown is None else (unknown,), self.at_least)
+
+    @property
+    def bound(self) -> Bound:
+        """What beams take texts to come for."""
+        return BOUNDS[self.early_stopping]
 
     @property
     def choice(self) -> Choice:
