@@ -85,10 +85,36 @@ def chat(
         if len(prompts) != 1 or n != 1 or log_probs:
             seen = "log_probs" if log_probs else f"{len(prompts) * n} replies"
             raise InputError("One reply is shown as it is written.", "chat, stream", seen, "ask for one reply alone")
-        return writer.stream(prompts[0], draft=draft, where=where, seed=seed, **cast(Any, options))
+        return _unframed(
+            writer.stream(prompts[0], draft=draft, where=where, seed=seed, **cast(Any, options)), kind.frame
+        )
     made = writer.generate(prompts, n, draft=draft, where=where, seed=seed, log_probs=log_probs, **options)
     assert isinstance(made, list)
+    made = [_bare(one, kind.frame) for one in made]
     return made[0] if alone and n == 1 else made
+
+
+def _bare(made: Written, frame: tuple[str, str]) -> Written:
+    text = "".join(_unframed(iter([str(made)]), frame))
+    return Written(text, made.prompt, made.tokens, made.log_probs, made.ended)
+
+
+def _unframed(pieces: Iterator[str], frame: tuple[str, str]) -> Iterator[str]:
+    """Pieces of a text without what stands around it, as they come."""
+    front, behind = frame
+    whole, begun = "", not front
+    for piece in pieces:
+        whole += piece
+        if not begun:
+            if len(whole) < len(front) and front.startswith(whole):
+                continue
+            whole, begun = whole.removeprefix(front), True
+        kept = next((n for n in range(len(behind), 0, -1) if whole.endswith(behind[:n])), 0)
+        if kept < len(whole):
+            yield whole[: len(whole) - kept]
+            whole = whole[len(whole) - kept :]
+    if rest := whole.removesuffix(behind):
+        yield rest
 
 
 def speakers(model: Model, role: str | None = None, speaker: str | None = None) -> tuple[str, str]:

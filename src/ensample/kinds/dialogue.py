@@ -169,6 +169,11 @@ class Dialogue:
         """Classes of texts with which a turn may end, beside marks."""
         return ()
 
+    @property
+    def frame(self) -> tuple[str, str]:
+        """What stands around the text of a reply without being of it."""
+        return "", ""
+
     def beside(self, told: tuple[str, ...]) -> tuple[str, ...]:
         """Roles that are learned where these are given."""
         return tuple(role for role in self.roles if role not in told)

@@ -24,6 +24,11 @@ KNOWN = (ASSISTANT, SYSTEM, USER)
 
 _PROBE = "ensample"
 
+_SAID = (USER, "Hi")
+
+_TRIED = (_SAID, (ASSISTANT, _PROBE))
+"""A dialogue that every template takes."""
+
 _STAND_IN = "\ue000{}\ue001"
 """What is written in the place of a reply, to see where the template puts it."""
 
@@ -61,6 +66,17 @@ class TemplatedDialogue(Dialogue):
         known = {n for n in self._template.ends if n != tokens.end and 0 <= n < tokens.size}
         return tuple(sorted(n - (n > tokens.end) for n in known))
 
+    @cached_property
+    def frame(self) -> tuple[str, str]:
+        """The white space that the template puts between the beginning of a reply and its text, and behind that."""
+        before, text = (
+            self._template.render(turns, PLACE, reply).text for turns, reply in (([_SAID], True), (_TRIED, False))
+        )
+        front, _, behind = text.rpartition(_PROBE)
+        stop = self._stops.search(behind)
+        found = front[len(before) :] if front.startswith(before) else "", behind[: stop.start()] if stop else ""
+        return found[0] * found[0].isspace(), found[1] * found[1].isspace()
+
     @property
     def _tokens(self) -> Pretrained:
         return cast(Pretrained, self.tokens)
@@ -73,7 +89,7 @@ class TemplatedDialogue(Dialogue):
     def number_of(self, role: str, field: str) -> int:
         """The class that ends a reply. Raises InputError for a role that templates do not know."""
         if role not in self.roles:
-            fix = f"rename it: say {', '.join(map(repr, self.roles))}"
+            fix = f"rename it: say {ASSISTANT!r}, {SYSTEM!r} or {USER!r}"
             raise InputError("The template of a checkpoint knows three roles.", f"field {field!r}", repr(role), fix)
         return self.text.classes
 
@@ -228,7 +244,11 @@ def end_of(tokens: Pretrained) -> int:
     """
     template = tokens.template
     assert template is not None
-    text = template.render([(USER, "Hi"), (ASSISTANT, _PROBE)], PLACE).text
+    try:
+        text = template.render(_TRIED, PLACE).text
+    except InputError as error:
+        rule, fix = "A chat template writes a dialogue of two turns.", "mend it, or copy the checkpoint anew"
+        raise FormatError(rule, PLACE, error.seen, fix) from error
     _, found, behind = text.rpartition(_PROBE)
     known = {*tokens.marks.values(), *template.ends, tokens.end}
     for number in tokens.encode_marked(behind)[0].tolist() if found else []:
