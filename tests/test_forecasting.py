@@ -198,6 +198,25 @@ def test_irregular_series_tell_when():
     assert (np.abs(ahead - np.array([4, 8, 12])) <= 2).all()
 
 
+@pytest.mark.parametrize("times", [1, 2])
+def test_bands_are_as_wide_as_later_data_needs(model, times):
+    later = table((times * walk(1_500, 11)).round(2))  # of which a forecast misses so many times as much
+    plain, made = (model.forecast(table(walk(30, 3)), 2, draws=400, seed=0, calibration=by) for by in (None, later))
+    for name in ("x", "y"):
+        assert np.allclose(made.median[name], plain.median[name], atol=0.02)
+        for level in (0.5, 0.9):
+            assert _width(made, level, name) / _width(plain, level, name) == pytest.approx(times, rel=0.15)
+        paths = made.paths[name]
+        assert np.abs(100 * paths - np.round(100 * paths)).max() < 1e-6  # still hundredths
+    records = model.forecast(table(walk(30, 3)), 2, draws=400, seed=0, calibration=later.series(WINDOW))
+    assert _width(records, 0.9, "x") / _width(plain, 0.9, "x") == pytest.approx(times, rel=0.15)
+
+
+def _width(made, level: float, name: str) -> float:
+    lower, upper = made.band(level)
+    return float((upper[name] - lower[name]).mean())
+
+
 def test_what_cannot_be_forecast_is_refused(model):
     history = table(walk(20, 1))
     for wrong in ({"steps": 0}, {"draws": 0}, {"level": 1.5}, {"at_once": WINDOW}, {"level": (0.5, 0)}):
@@ -205,6 +224,9 @@ def test_what_cannot_be_forecast_is_refused(model):
             model.forecast(history, **wrong)
     with pytest.raises(InputError, match="variables of learning"):
         model.forecast(history.select(["time", "x"]))
+    for few in (history, table(walk(6, 1)), {"series": [[{"x": 1.0, "y": 1.0}] * 4] * 3}):
+        with pytest.raises(InputError, match="calibration"):
+            model.forecast(history, 4, calibration=few)
     rows = en.fit({"a": [1.5, 2.5] * 20}, "independent")
     assert "forecast" not in rows.can
     with pytest.raises(MissingVerb, match="forecast"):
@@ -230,6 +252,8 @@ def test_the_command_line_learns_and_forecasts(tmp_path, capsys):
     assert len(frame) == 5 and "x 10%" in frame and frame["time"][0] == pd.Timestamp(HOURS[300])
     capsys.readouterr()
     assert command([*ahead, "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["records"]) == 5
+    assert command([*ahead, "--calibration", str(path), "--json"]) == 0
     assert len(json.loads(capsys.readouterr().out)["records"]) == 5
     assert command([*ahead, "--save", str(tmp_path / "next.svg")]) == 0 and (tmp_path / "next.svg").exists()
     assert command([*ahead, "--level", "much"]) == 1

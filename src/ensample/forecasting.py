@@ -10,6 +10,7 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
+from ensample.calibrating import widened, widths
 from ensample.data.dataset import Dataset
 from ensample.data.nested import lengths_of, steps_of
 from ensample.data.series import ELAPSED, histories
@@ -39,6 +40,7 @@ def forecast(
     draws: int = 200,
     seed: int | None = None,
     at_once: int | None = None,
+    calibration: Any = None,
 ) -> Forecast:
     """The distribution of the next steps of series, given their beginnings.
 
@@ -56,9 +58,13 @@ def forecast(
         seed: same seed, same paths.
         at_once: steps of a window that are drawn together; a quarter of a window if None. Fewer see more of what was
             before, and take longer; where many small steps add up, their mistakes do too.
+        calibration: data that came after what was learned from, in the form of `history`: forecasts are made within it,
+            and bands of each number widened, or narrowed, until they would have held their share of it (see
+            `infer.conformal`). For series whose ways change. None leaves the bands to the model.
 
     Raises:
-        InputError: a count or level is out of range, or the history has not the variables of the model.
+        InputError: a count or level is out of range, the history has not the variables of the model, or there is too
+            little data to calibrate by.
     """
     codec = cast(SequenceCodec, model.codec)
     window = codec.event.max_length
@@ -70,6 +76,14 @@ def forecast(
     told = Told(codec, _records(model, history))
     paths = _drawn(model, told, count, counted(draws, "draws"), together, seed)
     values, ticks = _decoded(codec, told, paths, count, draws)
+    if calibration is not None:
+        context = window - together if codec.event.fixed else 0
+
+        def ahead(records: Dataset, number: int) -> dict[str, np.ndarray]:
+            begun = Told(codec, records)
+            return _decoded(codec, begun, _drawn(model, begun, count, number, together, seed), count, number)[0]
+
+        values = widened(codec, values, widths(codec, model._table(calibration), count, context, ahead))
     times = None if ticks is None or told.plan is None else told.plan.axis.times(ticks.reshape(-1))
     return Forecast(values, times, told.units, told.shown(), _levels(level), told.plan)
 

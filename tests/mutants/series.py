@@ -8,6 +8,7 @@ CUT = "tests/data/test_series.py"
 KIND = "tests/kinds/test_series.py"
 AHEAD = "tests/test_forecasting.py"
 GAPS = "tests/test_gaps.py"
+CONFORMAL = "tests/infer/test_conformal.py"
 MUTANTS = [
     Mutant("data/series/cutting.py", "ahead > longest_gap", "ahead > 10 * longest_gap", CUT),
     Mutant(
@@ -24,6 +25,9 @@ MUTANTS = [
     Mutant("data/series/split.py", "_ends(data, plan, start) < first", "start < first", CUT),
     Mutant("kinds/stretches.py", "(distance >= -near)", "(distance >= 0)", KIND),
     Mutant("kinds/guessing.py", 'kind = replace(kind, plan=marks.series(column) or "")', "pass", KIND),
+    Mutant("infer/conformal.py", "came >= middle, high - middle,", "came >= middle, middle - low,", CONFORMAL),
+    Mutant("infer/conformal.py", "(len(scores) + 1) * level", "len(scores) * level", CONFORMAL),
+    Mutant("calibrating.py", "kept[last] = False", "pass", AHEAD),
     Mutant("kinds/stepkinds.py", "dict(plan.kinds)", "{}", KIND),
     Mutant("infer/forecast.py", "known - (event.max_length - count)", "known - (event.max_length - count - 1)", AHEAD),
     Mutant(

@@ -23,6 +23,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--at-once", type=count_from(1), metavar="N", help="steps drawn together (default: a quarter of a window)"
     )
+    parser.add_argument(
+        "--calibration", metavar="DATA", help="data from after learning: bands are made as wide as it takes to hold it"
+    )
     add_seed(parser)
     parser.add_argument(
         *("--save", "--out"),
@@ -40,7 +43,8 @@ def run(args: argparse.Namespace, console: Console) -> Answer:
 
     model = ensample.load(args.model)
     history = read(args.data, args, console, model)
-    made = model.forecast(history, args.steps, levels, args.draws, args.seed, args.at_once)
+    later = None if args.calibration is None else read(args.calibration, args, console, model)
+    made = model.forecast(history, args.steps, levels, args.draws, args.seed, args.at_once, later)
     if args.save is None or args.save.suffix != ".svg":
         return table(made.to_dataset(), args.save, args.json)
     made.save(args.save)
