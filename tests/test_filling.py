@@ -36,6 +36,12 @@ def taught():
 
 
 @pytest.fixture(scope="module")
+def rough():
+    """Taught, but too little: what it tells of both sides is not what it tells of whole texts."""
+    return en.fit(TEXTS, SequenceAutoregressive(infill=0.5, **SMALL), budget="30 steps", seed=0)
+
+
+@pytest.fixture(scope="module")
 def field():
     return en.fit(TEXTS, SequenceField(**SMALL), budget="150 steps", seed=0)
 
@@ -47,14 +53,23 @@ def middles(model, before: str, after: str, most: int = 3) -> dict[str, float]:
     return dict(zip(every, p / p.sum(), strict=True))
 
 
-def test_tries_that_are_weighed_follow_the_conditional_of_the_model(counts):
-    known = middles(counts, "a", "xc")
-    drawn = Counter(counts.generate("a", 120, suffix="xc", candidates=60, tokens=3, seed=0))
-    sure = [m for m, p in known.items() if p * 120 > 6]
-    seen = [*(drawn[m] for m in sure), 120 - sum(drawn[m] for m in sure)]
+@pytest.mark.parametrize("sort", ["counts", "rough"])
+def test_tries_that_are_weighed_follow_the_conditional_of_the_model(sort, request):
+    model = request.getfixturevalue(sort)
+    known = middles(model, "a", "xc")
+    drawn = Counter(model.generate("a", 90, suffix="xc", candidates=30, tokens=3, seed=0))
+    sure = [m for m, p in known.items() if p * 90 > 6]
+    seen = [*(drawn[m] for m in sure), 90 - sum(drawn[m] for m in sure)]
     rest = 1 - sum(known[m] for m in sure)
     assert len(sure) > 2 and rest > 0
-    assert stats.chisquare(seen, [*(known[m] * 120 for m in sure), rest * 120]).pvalue > FALSE_ALARM
+    assert stats.chisquare(seen, [*(known[m] * 90 for m in sure), rest * 90]).pvalue > FALSE_ALARM
+
+
+def test_beams_between_two_texts_are_in_the_order_of_whole_texts(rough):
+    made = rough.generate("a", 6, suffix="xc", beams=6, tokens=3)
+    told = rough.log_prob([text.prompt + text + text.suffix for text in made])
+    assert len({*made}) == 6 and list(told) == sorted(told, reverse=True)
+    assert rough.generate("a", 2, suffix="xc", beams=6, tokens=3) == made[:2]
 
 
 @pytest.mark.parametrize("sort", ["taught", "field"])
@@ -80,22 +95,37 @@ def test_what_is_taught_leaves_the_law_of_whole_texts_one(taught):
     assert np.exp(taught.log_prob(short)).sum() <= 1.0 + 1e-6
 
 
-def test_every_record_keeps_its_classes_and_its_end_comes_before_its_beginning():
-    mark, cells = 9, torch.tensor([[1, 2, 9, 3, 4, 5, 9, 6, 9, 7, 8, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]] * 50)
-    there = (torch.arange(24) < 12).expand(50, -1)
+def test_every_whole_record_keeps_its_classes_and_its_end_comes_before_its_beginning():
+    mark, cells = 9, torch.tensor([[1, 2, 9, 3, 4, 5, 9, 6, 9, 7, 8, 1, 0, 0, 0, 0]] * 50)
+    there = (torch.arange(16) < 12).expand(50, -1)
     made = rearranged(Batch(cells[:, :, None], there[:, :, None]), mark, 1.0, torch.Generator().manual_seed(0))
-    records = [[1, 2], [3, 4, 5], [6], [7, 8, 1]]
     splits = set()
-    for row in made.cells[:, :, 0].tolist():
-        text = ",".join(map(str, row)).rstrip(",0")
-        found = re.findall(r"9,10,((?:\d,)*)11,((?:\d,?)*?)(?=9)", text + ",")
-        assert len(found) == 4 and text.endswith(",9")
-        for (end, rest), record in zip(found, records, strict=True):
+    for row, told in zip(made.cells[:, :, 0].tolist(), made.mask[:, :, 0].int().tolist(), strict=True):
+        assert row[:3] == [1, 2, 9] and row[12:16] == [9, 7, 8, 1] and told[12:] == [1] * 4 + [0] * 2
+        text = ",".join(map(str, row))
+        found = re.findall(r"9,10,((?:\d,)*)11,((?:\d,?)*?)(?=9)", text)
+        assert len(found) == 2
+        for (end, rest), record in zip(found, [[3, 4, 5], [6]], strict=True):
             behind, shown = ([int(n) for n in part.split(",") if n] for part in (end, rest))
             assert shown + behind == record
             splits.add((tuple(behind), tuple(shown)))
-    assert len(splits) == 3 + 4 + 2 + 4  # every place where an end may begin
-    assert not made.mask[made.cells > mark].any() and made.mask[made.cells == mark].all()
+        learned = [number for number, is_told in zip(row[2:13], told[2:13], strict=True) if is_told]
+        assert "".join(map(str, learned)) == "9" + "9".join(r.replace(",", "") for _, r in found) + "9"
+    assert len(splits) == 4 + 2  # every place where an end may begin
+
+
+def test_parts_of_long_records_are_rearranged_where_nothing_is_whole():
+    cells = torch.tensor([[1, 2, 3, 4, 5, 6], [9, 1, 2, 3, 4, 9]])[:, :, None]
+    shown = set()
+    for seed in range(60):
+        batch = Batch(cells, torch.ones_like(cells, dtype=torch.bool))
+        made = rearranged(batch, 9, 1.0, torch.Generator().manual_seed(seed))
+        part, whole = made.cells[:, :, 0].tolist()
+        for row in (part, whole):  # two classes of the first have no room beside the new ones and the marks
+            at = row.index(11)
+            assert row[:2] == [9, 10] and row[at + 1 : -1] + row[2:at] == [1, 2, 3, 4] and row[-1] == 9
+        shown.add(tuple(whole))
+    assert len(shown) == 5
 
 
 def test_prompts_keep_what_is_next_to_the_hole():
@@ -129,6 +159,10 @@ def test_models_that_weigh_whole_texts_show_none_as_it_is_written(counts, taught
         counts.stream("a", suffix="c")
     with pytest.raises(InputError, match="draft"):
         taught.generate("a", suffix="c", draft=taught)
+    with pytest.raises(InputError, match="candidates"):
+        taught.generate("a", suffix="c", greedy=True, candidates=4)
+    with pytest.raises(InputError, match="candidates"):
+        taught.generate("a", suffix="c", stop="x", candidates=4)
     constrained = taught.generate("a", 20, suffix="c", choices=["xx", "yyy"], seed=0)
     assert {*constrained} <= {"xx", "yyy"}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast
 
@@ -50,6 +50,10 @@ class Asked(NamedTuple):
     row: int | None = None
 
 
+Order = Callable[[Asked, list[Passage]], list[Passage]]
+"""Puts what was found for one of what is asked in order, the best first."""
+
+
 class Written(str):
     """A text as a model wrote it: a string, and what else is known of it.
 
@@ -83,10 +87,6 @@ class Written(str):
         made = super().__new__(cls, text)
         made.prompt, made.tokens, made.log_probs, made.ended, made.suffix = prompt, tokens, log_probs, ended, suffix
         return made
-
-    def as_text(self, text: str) -> Written:
-        """The same with another text."""
-        return type(self)(text, self.prompt, self.tokens, self.log_probs, self.ended, self.suffix)
 
     def __getnewargs__(self) -> tuple[Any, ...]:
         return str(self), self.prompt, self.tokens, self.log_probs, self.ended, self.suffix
@@ -126,8 +126,8 @@ class Writer:
             made += [self.as_written(*pair) for pair in zip(part, passages, strict=True)]
         return made
 
-    def searched(self, asked: list[Asked], n: int) -> list[Written]:
-        """The `n` best texts of each of what is asked, by a beam."""
+    def searched(self, asked: list[Asked], n: int, order: Order | None = None) -> list[Written]:
+        """The `n` best texts of each of what is asked, by a beam; `order` puts all that is found in another order."""
         beams = cast(int, self.options.beams)
         each, made = max(1, ROWS // beams), list[Written]()
         for first in range(0, len(asked), each):
@@ -136,12 +136,15 @@ class Writer:
                 begun, past = self._begun(self.model, part)
                 pieces, power = self.tokenizer.pieces, self.options.length_power
                 found = beam_search(
-                    begun, past, self._most(part), beams, self.rules, power=power, wanted=n, bound=self.options.bound,
+                    begun, past, self._most(part), beams, self.rules, power=power,
+                    wanted=n if order is None else beams,
+                    bound=self.options.bound,
                     constraint=self.options.constraint(pieces, len(part)),
                     watch=self.options.watch(pieces, len(part)),
                 )  # fmt: skip
             for one, passages in zip(part, found, strict=True):
-                made += [self.as_written(one, passage) for passage in passages[:n]]
+                best = passages if order is None else order(one, passages)
+                made += [self.as_written(one, passage) for passage in best[:n]]
         return made
 
     def pieces_of(self, asked: Asked) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Unpack, cast
 
 import numpy as np
@@ -28,7 +29,7 @@ def generate(
     n: int = 1,
     *,
     suffix: str | Sequence[str] | None = None,
-    candidates: int = 64,
+    candidates: int | None = None,
     draft: Model | None = None,
     where: Mapping[str, Any] | Any = None,
     seed: int | None = None,
@@ -51,7 +52,9 @@ def generate(
             Models that were taught it see the suffix while they write (`SequenceAutoregressive(infill=0.5)`,
             `sequence-field`), and write at most as much as they have room for. Others write several candidates, and one
             is taken by how probable the suffix is behind it: good where a text of some tokens is missing.
-        candidates: of a model that was not taught to fill in, for each text.
+        candidates: tries of each text that leads to a suffix, of which one is taken so that, as tries grow, texts are
+            draws by `log_prob` of the whole (64). A model that was taught writes one (1); 16 fit better, and take as
+            many times as long. Beams of such a model are put in order by that law.
         tokens: at most so many new ones (256 if left out); a text may end before by itself.
         at_least: tokens before it may end by itself (0).
         temperature: below 1 the probable becomes more so; see `Temperature`.
@@ -94,7 +97,8 @@ def generate(
         CapabilityError: the constraint leaves nothing to write in any text, or the draft does not fit. A text that it
             leaves nothing while others end well is `ended` as "stuck".
     """
-    wishes, rows, tries = Options(**options), counted(n), counted(candidates, "candidates")
+    wishes, rows = Options(**options), counted(n)
+    tries = counted(filler.tries_of(model, candidates), "candidates")
     if wishes.searches and rows > (most := wishes.beams or 1):
         raise InputError("A search finds so many texts.", "generate, n", f"{rows} of {most}", f"say n={most}")
     asked = _asked(model, [prompts] if isinstance(prompts, str) else list(prompts), suffix)
@@ -102,11 +106,12 @@ def generate(
         asked = _each(asked, len(told))
     writer = Writer(model, wishes, told, seed, draft, log_probs)
     if suffix is not None:
-        filler.check(model, writer)
-    if suffix is not None and not filler.is_native(model):
+        filler.check(model, writer, tries=tries)
+    if suffix is not None and (tries > 1 or not filler.is_native(model)):
         made = filler.weighed(writer, asked, rows, tries)
     else:
-        made = writer.searched(asked, rows) if wishes.beams is not None else writer.written(asked, rows)
+        order = None if suffix is None else partial(filler.in_order, writer)
+        made = writer.searched(asked, rows, order) if wishes.beams is not None else writer.written(asked, rows)
     return made[0] if isinstance(prompts, str) and rows == 1 and not isinstance(told, Dataset) else made
 
 

@@ -9,8 +9,11 @@ PARTS = "families/sequences/"
 REORDERS = PARTS + "autoregressive/rearranging.py"
 LAWS = "tests/laws/test_ragged.py"
 MUTANTS = [
-    Mutant("filler.py", "[place] - behind", "[place]", f"{HERE} -k weighed"),
-    Mutant(REORDERS, "(lengths + 1)[:, :, None]", "lengths[:, :, None]", f"{HERE} -k keeps"),
+    Mutant("filler.py", " - np.array(proposed)", "", f"{HERE} -k weighed"),
+    Mutant("filler.py", "np.argsort(-told,", "np.argsort(told,", f"{HERE} -k order"),
+    Mutant(REORDERS, ".mul(lengths + 1)", ".mul(lengths)", f"{HERE} -k keeps"),
+    Mutant(REORDERS, "real & told & (made", "real & (made", f"{HERE} -k keeps"),
+    Mutant(REORDERS, "chosen &= parts | only_parts", "pass", f"{HERE} -k keeps"),
     Mutant(REORDERS, "other[:kept]", "other[-kept:]", f"{HERE} -k next_to"),
     Mutant(PARTS + "masked/model.py", "rounds >= step", "rounds > step", f"{LAWS} -k 'sequence-field and law_3'"),
     Mutant(

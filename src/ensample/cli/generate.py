@@ -49,7 +49,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--candidates",
         type=count_from(1),
         metavar="N",
-        help="with --suffix: tries of a model not taught to fill in (64)",
+        help="with --suffix: tries of each text (64; 1 if the model was taught to fill in)",
     )
     parser.add_argument("-n", type=count_from(1), default=1, metavar="N", help="how many texts (%(default)s)")
     add_wishes(parser)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Generator, Tensor
+from torch.nn import functional as F
 
 from ensample.events import Batch
 
@@ -13,7 +14,7 @@ BEHIND, BEFORE = 1, 2
 NEW = 2
 """How many such classes there are."""
 
-_MARK, _BEHIND, _AFTER, _BEFORE, _FIRST, _MIDDLE = range(6)
+_MARK, _BEHIND, _AFTER, _BEFORE, _REST = range(5)
 """Order of the parts of a record that is rearranged."""
 _RANKS = 8
 _NOWHERE = 2**40
@@ -22,9 +23,12 @@ _NOWHERE = 2**40
 def rearranged(windows: Batch, mark: int, share: float, generator: Generator) -> Batch:
     """Windows in which this share of the records reads `mark, BEHIND, end, BEFORE, beginning, middle, mark`.
 
-    Each record, or the part of it that lies in the window, is cut at two random places (its classes, alike), so that
-    the middle is told from both sides, and the mark behind it means that it is whole. Nothing is learned about where
-    the new classes stand: their mask is unset. What has no room drops out at the end of the window.
+    Of two places of a record, drawn alike, its end begins at the later one: as it does behind a random hole. Where the
+    hole begins changes nothing here. The mark behind the middle means that it is whole. What stands behind a hole is
+    read, never told: its mask is unset, and that of the new classes, so that the network spends nothing on records that
+    begin anywhere. A record that the window cuts off is rearranged only where the window shows none that is whole: so
+    long texts are, of which prompts show a part as well, while the beginnings of short ones are true beginnings.
+    Windows grow by the new classes of one record; what has no room there drops out at the end.
 
     Arguments:
         windows: as of `ensample.kinds.windows`, cells [rows, steps, 1].
@@ -32,29 +36,36 @@ def rearranged(windows: Batch, mark: int, share: float, generator: Generator) ->
         share: of the records.
         generator: draws records and places.
 
+    Returns:
+        Windows [rows, steps + 2, 1].
+
     Example:
-        >>> letters = torch.tensor([[9, 1, 2, 3, 9, 4, 0, 0, 0]])[:, :, None]  # a record of three classes, one of one
-        >>> window = Batch(letters, letters > 0)
-        >>> rearranged(window, 9, 1.0, Generator().manual_seed(5)).cells[0, :, 0].tolist()
-        [9, 10, 1, 2, 3, 11, 9, 0, 0]
+        >>> letters = torch.tensor([[9, 1, 2, 3, 9, 4]])[:, :, None]  # a record of three classes, and one cut off
+        >>> made = rearranged(Batch(letters, letters > 0), 9, 1 - 1e-9, Generator().manual_seed(6))
+        >>> made.cells[0, :, 0].tolist()
+        [9, 10, 3, 11, 1, 2, 9, 4]
+        >>> made.mask[0, :, 0].int().tolist()
+        [1, 0, 0, 0, 1, 1, 1, 1]
     """
     cells, there = windows.cells[:, :, 0], windows.mask[:, :, 0]
     rows, width = cells.shape
     record = (there & (cells == mark)).cumsum(1)
     chosen = torch.rand(rows, int(record.max()) + 1, generator=generator) < share
+    parts = _whole(record, there, cells != mark, chosen.shape[1])
+    only_parts = ~parts.any(1, keepdim=True)
+    chosen &= parts | only_parts
     chosen &= _lengths(record, there & (cells != mark), chosen.shape[1]) > 0
     there = _fitting(there, record, chosen)
+    chosen &= _whole(record, there, cells != mark, chosen.shape[1]) | only_parts
     marks = there & (cells == mark)
     inside = there & ~marks
     lengths = _lengths(record, inside, chosen.shape[1])
     chosen &= lengths > 0
-    cuts = torch.rand(rows, chosen.shape[1], 2, generator=generator).sort(2).values
-    first, last = (cuts * (lengths + 1)[:, :, None]).long().unbind(2)
+    last = torch.rand(rows, chosen.shape[1], 2, generator=generator).amax(2).mul(lengths + 1).long()
     place = inside.cumsum(1) - 1 - (lengths.cumsum(1) - lengths).gather(1, record)
-    part = torch.full_like(cells, _MIDDLE)
-    part[place < first.gather(1, record)] = _FIRST
+    part = torch.full_like(cells, _REST)
     part[place >= last.gather(1, record)] = _AFTER
-    part[~chosen.gather(1, record)] = _MIDDLE
+    part[~chosen.gather(1, record)] = _REST
     part[marks] = _MARK
     old = torch.where(there, record * _RANKS + part, _NOWHERE)
     number = torch.arange(chosen.shape[1]) * _RANKS
@@ -64,10 +75,17 @@ def rearranged(windows: Batch, mark: int, share: float, generator: Generator) ->
     added = torch.tensor([BEHIND, BEFORE]).repeat_interleave(chosen.shape[1]).add(mark)
     codes = torch.cat([cells, added.expand(rows, -1), torch.full((rows, 2), mark)], 1)
     order = keys.sort(dim=1, stable=True)
-    kept = order.indices[:, :width]
-    real = (order.values[:, :width] < _NOWHERE)[:, :, None]
+    kept = order.indices[:, : width + NEW]
+    real = (order.values[:, : width + NEW] < _NOWHERE)[:, :, None]
     made = torch.where(real, codes.gather(1, kept)[:, :, None], 0)
-    return Batch(made, real & (made <= mark), windows.cond, lengths=real[:, :, 0].sum(1))
+    told = F.pad(part != _AFTER, (0, codes.shape[1] - width), value=True).gather(1, kept)[:, :, None]
+    return Batch(made, real & told & (made <= mark), windows.cond, lengths=real[:, :, 0].sum(1))
+
+
+def _whole(record: Tensor, there: Tensor, inside: Tensor, records: int) -> Tensor:
+    """Which records a window shows from the mark before them to the mark behind them, bool [rows, records]."""
+    number, last = torch.arange(records), torch.where(there, record, 0).amax(1, keepdim=True)
+    return (number > 0) & (number < last) & (_lengths(record, there & inside, records) > 0)
 
 
 def _lengths(record: Tensor, inside: Tensor, records: int) -> Tensor:
@@ -79,7 +97,7 @@ def _fitting(there: Tensor, record: Tensor, chosen: Tensor) -> Tensor:
     """What is there without what has no room beside the new classes, bool [rows, steps]."""
     last = torch.where(there, record, 0).amax(1, keepdim=True)
     more = NEW * chosen.sum(1) + chosen[:, 0] + chosen.gather(1, last)[:, 0]
-    room = there.shape[1] - more
+    room = there.shape[1] + NEW - more
     return there & (there.cumsum(1) <= room[:, None])
 
 

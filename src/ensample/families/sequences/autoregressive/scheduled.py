@@ -13,7 +13,8 @@ def own_inputs(log_p: Tensor, windows: Batch, mark: int, share: float, generator
     """Inputs of windows, int64 [rows, steps], of which this share are draws of the network in their place.
 
     A pass over the true classes tells what would be drawn at every place at once (Mihaylova and Martins 2019), where
-    Bengio et al. (2015) write step by step. Marks, and what is above them, stay: they are no part of a record.
+    Bengio et al. (2015) write step by step. Marks, and what is above them, stay: they are no part of a record. So does
+    what is unset, which is read and never told.
 
     Arguments:
         log_p: of the next class at each place, [rows, steps, classes + 1], told by the true classes.
@@ -31,5 +32,5 @@ def own_inputs(log_p: Tensor, windows: Batch, mark: int, share: float, generator
     inputs = windows.cells[:, :-1, 0]
     chance = log_p[:, :-1, :mark].exp()  # what is told at one place is the input at the next
     drawn = (chance / torch.empty_like(chance).exponential_(generator=generator)).argmax(2)
-    own = (torch.rand(drawn.shape, generator=generator) < share) & (inputs[:, 1:] < mark)
+    own = (torch.rand(drawn.shape, generator=generator) < share) & (inputs[:, 1:] < mark) & windows.mask[:, 1:-1, 0]
     return torch.cat([inputs[:, :1], torch.where(own, drawn, inputs[:, 1:])], 1)
