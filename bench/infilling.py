@@ -1,17 +1,28 @@
-"""Names with a hole: how often, and how probably, a model puts back what stood there.
+"""Texts with a hole: how well models tell what stood there, from both sides.
 
     python bench/infilling.py --seconds 60
+    python bench/infilling.py --text shakespeare --seconds 120
 
-A random run of each of some held-out names is taken out; what is told is the share of the holes that the most probable
-text fills as they were, and the nats of the true text, its end included, by a network taught to fill in, by masked
-diffusion, and by the same network that sees the beginning alone (which is told how long the hole is). A draw of counts,
-weighed by what follows, is beside them. Time is that of the processor, of one thread. The last line is JSON.
+Texts are names, or lines of tiny Shakespeare of at least 20 characters; 1,000 are held out. Told of those held out:
+
+`one_*`: one character is taken out. Bits of the true one, among all single characters that may stand there, and how
+often the most probable one is it: by a network taught to fill in (`both`), by the same network from the beginning alone
+(`blind`), by its law of whole texts, which needs a pass for each character (`law`), by masked diffusion (`field`), and
+by the law of counts (`counts`). The suffix has to help: `both` below `blind`.
+
+`many_*`: a random run is taken out, of a line at most 8 characters; its length is not told. How often it is put back
+exactly: by the most probable next character each time (`greedy`), by four beams (`beams`), by a draw (`draw`), by a
+draw out of 16 tries (`tries`), all of the taught network; by masked diffusion (`field`), and by tries of counts
+(`counts`).
+
+Time is that of the processor, of one thread. The last line is JSON.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import lzma
 import os
 from pathlib import Path
 from typing import Any
@@ -20,68 +31,152 @@ import numpy as np
 import torch
 
 import ensample as en
+from ensample.budget import Budget
 from ensample.events import Batch
-from ensample.families import SequenceAutoregressive, SequenceField
+from ensample.families import Family, Ngram, SequenceAutoregressive, SequenceField
+from ensample.infer.likelihood import cell_log_prob
+from ensample.kinds.codecs import codec_of
+from ensample.model import Model
+from ensample.run import Run
+from ensample.train import learn
+from processor import ProcessorClock
 
 DATA = Path(os.environ.get("ENSAMPLE_DATA", Path(__file__).parents[2] / "shared" / "data"))
 HELD_OUT = 1_000
+AT_ONCE = 100
+"""Holes that are told at once."""
+
+Hole = tuple[str, str, str]
 
 
-def holes(names: list[str], seed: int) -> list[tuple[str, str, str]]:
-    """Beginning, middle and end of each name, the middle at least one letter."""
-    rng = np.random.default_rng(seed)
-    cuts = [np.sort(rng.choice(len(name) + 1, 2, replace=False)) for name in names]
-    return [(name[:a], name[a:b], name[b:]) for name, (a, b) in zip(names, cuts, strict=True)]
+def texts(name: str) -> tuple[list[str], list[str]]:
+    """Texts to learn from, and those held out."""
+    if name == "names":
+        lines = (DATA / "names.txt").read_text().split()
+    else:
+        whole = lzma.decompress((DATA / "tinyshakespeare.txt.xz").read_bytes()).decode()
+        lines = sorted({line for line in whole.split("\n") if len(line) >= 20})
+    order = np.random.default_rng(0).permutation(len(lines))
+    held_out, train = ([lines[row] for row in rows] for rows in (order[:HELD_OUT], order[HELD_OUT:]))
+    return train, held_out
 
 
-@torch.no_grad()
-def nats(model: Any, before: str, middle: str, after: str | None) -> float:
-    """Of the true middle; its end counts where something follows."""
-    kind, own = model.codec.kind, model.distribution
+def holes(lines: list[str], longest: int, seed: int) -> list[Hole]:
+    """Beginning, middle and end of each text, the middle from one to so many characters, every place alike."""
+    rng, found = np.random.default_rng(seed), []
+    for line in lines:
+        cuts = [(a, b) for a in range(len(line)) for b in range(a + 1, min(a + longest, len(line)) + 1)]
+        a, b = cuts[rng.integers(len(cuts))]
+        found.append((line[:a], line[a:b], line[b:]))
+    return found
 
-    def batch(text: str) -> Batch:
-        cells = torch.from_numpy(kind.tokens_of([text])[0])[None, :, None]
-        return Batch(cells, torch.ones_like(cells, dtype=torch.bool), lengths=torch.tensor([cells.shape[1]]))
 
-    written = own.between(batch(before), None if after is None else batch(after), own.longest_between)
-    total = 0.0
-    for number in kind.tokens_of([middle])[0].tolist():
-        total -= float(written.logits().log_softmax(1)[0, number])
-        written.append(torch.tensor([number]))
-    return total - (float(written.logits().log_softmax(1)[0, -1]) if after is not None else 0.0)
+def fitted(train: list[str], family: Family, seconds: float) -> Model:
+    """A model after so many seconds of the processor."""
+    data = en.read({"text": train}, kinds={"text": "text:characters"})
+    assert data.schema is not None
+    codec = codec_of(data.schema, ("text",), ())
+    clock = ProcessorClock(Budget.parse(f"{seconds}s"))
+    return Model(codec, family, learn(family, codec.encode(data), 0, Run(clock)), {})
+
+
+def batch_of(tokens: list[torch.Tensor]) -> Batch:
+    """Records of these classes."""
+    lengths = torch.tensor([len(row) for row in tokens])
+    cells = torch.nn.utils.rnn.pad_sequence(tokens, batch_first=True)[:, :, None]
+    return Batch(cells, (torch.arange(cells.shape[1]) < lengths[:, None])[:, :, None], lengths=lengths)
+
+
+class One:
+    """Log-probabilities of each single character in holes of one, [holes, characters], by different ways."""
+
+    def __init__(self, model: Model, parts: list[Hole]) -> None:
+        self.own, self.kind = model.distribution, model.codec.kind  # type: ignore[union-attr]
+        self.before, self.middle, self.after = (
+            [torch.from_numpy(found) for found in self.kind.tokens_of(list(part))] for part in zip(*parts, strict=True)
+        )
+        self.characters = torch.arange(self.kind.tokens.classes)
+
+    @torch.no_grad()
+    def both(self) -> torch.Tensor:
+        """As it was taught: the character, and that the hole is over behind it."""
+        begun = self.own.between(batch_of(self.before), batch_of(self.after), 1)  # type: ignore[attr-defined]
+        first, count = begun.logits().log_softmax(1)[:, :-1], len(self.characters)
+        begun = begun.take(torch.arange(len(first)).repeat_interleave(count))
+        begun.append(self.characters.repeat(len(first)))
+        return torch.as_tensor(first + begun.logits().log_softmax(1)[:, -1].view(-1, count))
+
+    @torch.no_grad()
+    def blind(self) -> torch.Tensor:
+        """From the beginning alone."""
+        begun = self.own.between(batch_of(self.before), None, 1)  # type: ignore[attr-defined]
+        return torch.as_tensor(begun.logits()[:, :-1])
+
+    def law(self) -> torch.Tensor:
+        """By the law of whole texts."""
+        rows = [
+            torch.cat([a, character[None], b])
+            for a, b in zip(self.before, self.after, strict=True)
+            for character in self.characters
+        ]
+        return cell_log_prob(self.own, batch_of(rows)).view(-1, len(self.characters))
+
+    def true(self, told: torch.Tensor) -> np.ndarray:
+        """Bits of the true character, and whether it is the most probable one, [holes, 2]."""
+        right = torch.tensor([int(middle[0]) for middle in self.middle])
+        bits = -told.double().log_softmax(1)[torch.arange(len(right)), right] / np.log(2)
+        return torch.stack([bits, (told.argmax(1) == right).double()], 1).numpy()
+
+
+def one(model: Model, way: str, parts: list[Hole]) -> dict[str, float]:
+    """Bits with their standard error, and hits."""
+    some = [One(model, parts[first : first + AT_ONCE]) for first in range(0, len(parts), AT_ONCE)]
+    told = np.concatenate([each.true(getattr(each, way)()) for each in some])
+    error = told[:, 0].std() / len(told) ** 0.5
+    return {"bits": round(told[:, 0].mean(), 3), "error": round(error, 3), "exact": round(told[:, 1].mean(), 3)}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--text", choices=("names", "shakespeare"), default="names")
     parser.add_argument("--seconds", type=float, default=60.0, help="of learning, each")
-    parser.add_argument("--names", type=int, default=300, help="with a hole")
-    parser.add_argument("--models", nargs=2, type=Path, help="fitted ones: taught to fill in, masked diffusion")
+    parser.add_argument("--holes", type=int, default=HELD_OUT)
+    parser.add_argument("--save", type=Path, help="keep the taught model there, or take it from there")
+    parser.add_argument("--field", action="store_true", help="masked diffusion, too")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    names = (DATA / "names.txt").read_text().split()
-    order = np.random.default_rng(0).permutation(len(names))
-    test, train = ([names[i] for i in part] for part in (order[:HELD_OUT], order[HELD_OUT:]))
-    budget = f"{options.seconds}s"
-    if options.models:
-        taught, field = (en.load(path) for path in options.models)
+    train, held_out = texts(options.text)
+    if options.save is not None and options.save.exists():
+        taught = en.load(options.save)
     else:
-        taught = en.fit(train, SequenceAutoregressive(infill=0.5), budget=budget, seed=0)
-        field = en.fit(train, SequenceField(), budget=budget, seed=0)
-    counts = en.fit(train, "ngram", budget="10s", seed=0)
-    parts = holes(test[: options.names], 1)
+        taught = fitted(train, SequenceAutoregressive(infill=0.5), options.seconds)
+    if options.save is not None and not options.save.exists():
+        taught.save(options.save)
+    counts = fitted(train, Ngram(), 60)
+    field = fitted(train, SequenceField(), options.seconds) if options.field else None
+    result: dict[str, Any] = {"bench": "infilling", "text": options.text, "seconds": options.seconds}
+    single = holes(held_out, 1, 1)[: options.holes]
+    for way in ("both", "blind", "law"):
+        result[f"one_{way}"] = one(taught, way, single)
+    result["one_counts"] = one(counts, "law", single)
+    parts = holes(held_out, 99 if options.text == "names" else 8, 2)[: options.holes]
     before, middle, after = (list(part) for part in zip(*parts, strict=True))
-    result: dict[str, Any] = {"bench": "infilling", "names": len(parts), "letters": sum(map(len, middle))}
-    for label, model in (("infill", taught), ("field", field)):
-        made = model.generate(before, suffix=after, greedy=True)
-        result[label] = round(float(np.mean([a == b for a, b in zip(made, middle, strict=True)])), 3)
-        result[f"{label}_nats"] = round(float(np.mean([nats(model, *part) for part in parts])), 3)
-    blind = [taught.generate(a, tokens=len(m), at_least=len(m), greedy=True) for a, m, _ in parts]
-    result["blind"] = round(float(np.mean([a == b for a, b in zip(blind, middle, strict=True)])), 3)
-    result["blind_nats"] = round(float(np.mean([nats(taught, a, m, None) for a, m, _ in parts])), 3)
-    drawn = counts.generate(before, suffix=after, tokens=20, seed=0)
-    result["counts_drawn"] = round(float(np.mean([a == b for a, b in zip(drawn, middle, strict=True)])), 3)
-    drawn = taught.generate(before, suffix=after, seed=0)
-    result["infill_drawn"] = round(float(np.mean([a == b for a, b in zip(drawn, middle, strict=True)])), 3)
+    result |= {"holes": len(parts), "characters": round(float(np.mean([len(text) for text in middle])), 2)}
+    ways: dict[str, tuple[Model, dict[str, Any]]] = {
+        "greedy": (taught, {"greedy": True}),
+        "beams": (taught, {"beams": 4, "length_power": 0.0}),
+        "draw": (taught, {"seed": 0}),
+        "tries": (taught, {"seed": 0, "candidates": 16}),
+        "counts": (counts, {"seed": 0, "tokens": 16}),
+    }
+    if field is not None:
+        result["one_field"] = one(field, "both", single)
+        ways["field"] = (field, {"greedy": True})
+    for way, (model, asked) in ways.items():
+        asked = {"tokens": 16} | asked
+        made = model.generate(before, suffix=after, **asked)
+        result[f"many_{way}"] = round(float(np.mean([a == b for a, b in zip(made, middle, strict=True)])), 3)
+        print(way, result[f"many_{way}"], flush=True)
     print(json.dumps(result))
 
 
