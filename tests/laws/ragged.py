@@ -297,6 +297,7 @@ CASES = [
     *(
         RaggedCase("sequence-autoregressive", "letters", SMALL | options, close=0.06, budget="150 steps", holes=False)
         for options in (
+            {"network": "mingru"},
             {"network": "lstm", "learning_rate": 1e-2},
             {"network": "gru", "learning_rate": 1e-2},
             {"network": "wavenet", "layers": 3, "learning_rate": 1e-2},

@@ -6,6 +6,7 @@ from tests.mutants import Mutant
 
 NETS = "tests/nets/test_sequences.py"
 FAMILY = "tests/families/sequences/test_autoregressive.py"
+MINGRU = "tests/nets/sequences/test_mingru.py"
 
 MUTANTS = [
     Mutant("nets/attention.py", "weight.tril_()", "weight.tril_(1)", NETS + " -k 'law_15 or attention'"),
@@ -25,6 +26,13 @@ MUTANTS = [
     Mutant("nets/sequences/transformer.py", "record[:, None, :, None] == record[:, None, None]",
            "record[:, None, :, None] >= record[:, None, None]", NETS + " -k 'each_other'"),
     Mutant("nets/sequences/wavenet.py", "new.roll((self.time - other.time) % dilation, 0)", "new",
+           NETS + " -k one_token"),
+    Mutant("nets/sequences/mingru.py", "f if stays is None else f * stays.transpose(0, 1)", "f", MINGRU + " -k loop"),
+    Mutant("nets/sequences/mingru.py", "(h - c).mul_(of_c)", "h.mul(of_c)", MINGRU + " -k gradient"),
+    Mutant("nets/sequences/mingru.py", "decays[t + 1], rows[t + 1]", "decays[t], rows[t + 1]", MINGRU + " -k gradient"),
+    Mutant("nets/sequences/mingru.py", "torch.lerp(c, kept.state,", "torch.lerp(kept.state, c,", MINGRU + " -k kept"),
+    Mutant("nets/sequences/mingru.py", "h[last[1], last[0]]", "h[-1]", MINGRU + " -k kept"),
+    Mutant("nets/sequences/mingru.py", "self.state.index_put((rows,), other.state)", "self.state",
            NETS + " -k one_token"),
     Mutant("nets/dropout.py", "2**16 / (2**16 - level)", "1.0", NETS + " -k dropout"),
     Mutant("families/sequences/autoregressive/sliding.py", "(target - self.context).div",

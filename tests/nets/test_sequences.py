@@ -11,6 +11,7 @@ from ensample.nets.dropout import Dropout
 from ensample.nets.lstm import Gru, Lstm
 from ensample.nets.random import seeded
 from ensample.nets.sequences.blocks import placed, shifted_rms, squared_relu, turned, waves
+from ensample.nets.sequences.mingru import MinGru
 from ensample.nets.sequences.recurrent import Recurrent
 from ensample.nets.sequences.tokens import TokenNet
 from ensample.nets.sequences.transformer import TextTransformer
@@ -22,6 +23,7 @@ TRUNKS = {
     "transformer": lambda: TextTransformer(WIDTH, 2, heads=2, context=CONTEXT),
     "grouped": lambda: TextTransformer(WIDTH, 2, heads=4, groups=2, context=CONTEXT),
     "swiglu": lambda: TextTransformer(WIDTH, 1, heads=1, context=CONTEXT, gated=True),
+    "mingru": lambda: MinGru(WIDTH, 2),
     "lstm": lambda: Recurrent(Lstm(WIDTH, 2), WIDTH),
     "gru": lambda: Recurrent(Gru(WIDTH, 1), WIDTH),
     "wavenet": lambda: WaveNet(WIDTH, 5, cycle=3),
@@ -62,7 +64,7 @@ def test_law_15_nothing_is_told_from_what_comes_later(name, tied):
         assert not torch.equal(plain[:, t], other[:, t])
 
 
-@pytest.mark.parametrize("name", ["transformer", "grouped", "swiglu", "wavenet"])
+@pytest.mark.parametrize("name", ["transformer", "grouped", "swiglu", "mingru", "wavenet"])
 def test_records_of_one_window_do_not_see_each_other(name):
     net, tokens, cond = net_of(name), tokens_of(2, CONTEXT), torch.zeros(2, 0)
     tokens[0, 4] = tokens[0, 7] = tokens[1, 5] = CLASSES

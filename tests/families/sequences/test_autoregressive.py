@@ -23,7 +23,7 @@ from ensample.train import learn
 CLASSES = 4
 EVENT = Ragged(Mixed((Span("letter", Discrete(CLASSES)),)), 40)
 GIVEN = Mixed((Span("kind", Discrete(2)),))
-NETWORKS = ("transformer", "lstm", "gru", "wavenet")
+NETWORKS = ("transformer", "mingru", "lstm", "gru", "wavenet")
 every = pytest.mark.parametrize("network", NETWORKS)
 
 

@@ -42,13 +42,15 @@ class SequenceAutoregressive(Training):
     | network | a class is told from | good for |
     |---|---|---|
     | transformer | all classes of the window by attention (Vaswani et al. 2017) | texts |
-    | lstm | a state that is carried along (Hochreiter and Schmidhuber 1997) | long cheap writing, tiny data |
+    | mingru | a state that gates carry along, which do not see it (Feng et al. 2024) | texts, many to write at once |
+    | lstm | a state whose gates see it (Hochreiter and Schmidhuber 1997) | long cheap writing, tiny data |
     | gru | likewise, with one gate less (Cho et al. 2014) | likewise |
     | wavenet | dilated causal convolutions (van den Oord et al. 2016) | signals of few levels |
 
-    Learning looks at windows of one packed stream of records. The transformer and the WaveNet never see another record
-    there; a recurrent state runs on over the mark between two (see `Recurrent`). Scoring and drawing begin each record
-    anew. Records longer than the context are scored, and written on, by windows that slide by half a context.
+    Learning looks at windows of one packed stream of records. The transformer, the minGRU and the WaveNet never see
+    another record there; the state of an LSTM or a GRU runs on over the mark between two (see `Recurrent`). Scoring and
+    drawing begin each record anew. Records longer than the context are scored, and written on, by windows that slide by
+    half a context.
 
     Arguments:
         network: one of the table above.
@@ -71,7 +73,7 @@ class SequenceAutoregressive(Training):
             Costs a third more a step and some likelihood.
         batch_size: classes of a step: it takes as many windows as hold them.
 
-    How it is trained: the options of `Training`; other networks than the transformer learn at twice the learning rate.
+    How it is trained: the options of `Training`; LSTM, GRU and WaveNet learn at twice the learning rate.
 
     Example:
         >>> import numpy as np
@@ -83,7 +85,7 @@ class SequenceAutoregressive(Training):
         [0.003906, 0.0625]
     """
 
-    network: Literal["transformer", "lstm", "gru", "wavenet"] = "transformer"
+    network: Literal["transformer", "mingru", "lstm", "gru", "wavenet"] = "transformer"
     context: int | None = None
     width: int | None = None
     layers: int | None = None

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ensample.nets.lstm import Gru, Lstm
+from ensample.nets.sequences.mingru import MinGru
 from ensample.nets.sequences.recurrent import Recurrent
 from ensample.nets.sequences.sizes import Size, heads_for
 from ensample.nets.sequences.transformer import TextTransformer
@@ -28,6 +29,10 @@ def _transformer(options: SequenceAutoregressive, size: Size, context: int) -> S
         gated=options.mlp == "swiglu",
         dropout=options.dropout,
     )
+
+
+def _mingru(options: SequenceAutoregressive, size: Size, context: int) -> SequenceTrunk:
+    return MinGru(size.width, size.layers, options.dropout)
 
 
 def _lstm(options: SequenceAutoregressive, size: Size, context: int) -> SequenceTrunk:
@@ -54,6 +59,7 @@ class Network:
 
 NETWORKS: dict[str, Network] = {
     "transformer": Network(_transformer, "transformer"),
+    "mingru": Network(_mingru, "transformer"),
     "lstm": Network(_lstm, "recurrent", 2.0),
     "gru": Network(_gru, "recurrent", 2.0),
     "wavenet": Network(_wavenet, "wavenet", 2.0),
