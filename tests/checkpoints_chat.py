@@ -48,7 +48,7 @@ LATE = (
 
 THINKING = (
     "{% for message in messages %}{{ '<|im_start|>' + message.role + '\\n' }}"
-    "{% if message.role == 'assistant' and loop.last %}{{ '<think></think>' }}{% endif %}"
+    "{% if message.role == 'assistant' and loop.last %}{{ '<|think|>' }}{% endif %}"
     "{{ message.content + '<|im_end|>\\n' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
 )
@@ -66,7 +66,7 @@ SORTS: dict[str, tuple[str, str]] = {
 
 def _gpt2() -> tuple[Any, dict[str, Any], dict[str, str]]:
     tokens = byte_level()
-    tokens.add_special_tokens(["<|im_start|>", "<|im_end|>"])
+    tokens.add_special_tokens(["<|im_start|>", "<|im_end|>", "<|think|>"])
     size = tokens.get_vocab_size()
     sizes = {"n_embd": 32, "n_layer": 2, "n_head": 2, "n_positions": PLACES, "vocab_size": size}
     end = tokens.token_to_id("<|endoftext|>")

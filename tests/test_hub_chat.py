@@ -94,7 +94,7 @@ def test_masks_are_those_of_transformers(sort, opened):
 @each
 def test_replies_are_found_with_what_ends_them(sort, opened):
     kind, tokens = kind_of(opened[sort]), reference(sort)[1]
-    front = {"thinking": "<think></think>", "strict": " "}.get(sort, "")
+    front = {"thinking": "<|think|>", "strict": " "}.get(sort, "")
     behind = {"strict": " </s>", "late": "</s>"}.get(sort, "<|im_end|>")
     for dialogue in asked(sort):
         ids, counts = streamed(kind, dialogue)

@@ -12,9 +12,11 @@ from ensample.errors import InputError
 from ensample.events import Batch
 from ensample.families.abilities import Continues
 from ensample.families.base import Fitted, Guarantee
+from ensample.hubchat import is_pretrained
 from ensample.kinds.dialogue import Dialogue
 from ensample.kinds.dialoguecodec import DialogueCodec
 from ensample.kinds.prompts import prompt_of, replying
+from ensample.kinds.textcodec import TextCodec
 from ensample.solvers.decoding.options import Searching
 from ensample.solvers.replies import Turn, turn_of
 from ensample.writer import Written
@@ -166,6 +168,9 @@ def _replier(model: Model) -> Model:
 
 
 def _kind(model: Model) -> tuple[Dialogue, str]:
+    if isinstance(model.codec, TextCodec) and is_pretrained(model.codec):
+        fix = "fit dialogues with start=, or put a chat_template.jinja into its folder"
+        raise InputError("A checkpoint chats by its template.", "chat", "a checkpoint without one", fix)
     if not isinstance(model.codec, DialogueCodec):
         raise InputError("Replies are written by a model of dialogues.", "chat", repr(model), "fit one to dialogues")
     return model.codec.kind, model.codec.field

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import torch
 from torch import Generator, Tensor
@@ -19,11 +19,9 @@ from ensample.families.abilities import Exports
 from ensample.families.sequences.pretrained.network import network_of
 from ensample.families.sequences.pretrained.sourced import PretrainedTranslations
 from ensample.families.sequences.pretrained.stored import Stored, places_of
-from ensample.hubchat import ends_of, template_of, write_chat
+from ensample.hubchat import ends_of, is_pretrained, template_of, write_chat
 from ensample.kinds.codecs import Codec, codec_of
-from ensample.kinds.dialoguecodec import DialogueCodec
 from ensample.kinds.text import Text
-from ensample.kinds.textcodec import TextCodec
 from ensample.kinds.tokens import Pretrained as Tokens
 from ensample.storage import read_arrays, read_json, replace_folder, write_json
 
@@ -136,11 +134,6 @@ def _tokens(folder: Path, words: Any, lossy: bool = False) -> Tokens:
 
 def _field(name: str, tokens: Tokens, longest: int) -> Field:
     return Field(name, "string", Text("string", Tokens.name, tokens.state, longest, False, UNSEEN))
-
-
-def is_pretrained(codec: Codec) -> TypeGuard[TextCodec | DialogueCodec]:
-    """Whether records are texts, or dialogues, that the tokenizer of a checkpoint reads."""
-    return isinstance(codec, TextCodec | DialogueCodec) and codec.kind.tokenizer == Tokens.name
 
 
 def export(model: Model, folder: str | Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeGuard, cast
 
 from ensample.data.dialogues import ROLE, TEXT
 from ensample.data.schema import Field, Schema
@@ -14,6 +14,7 @@ from ensample.events import Ragged
 from ensample.families.sequences.pretrained.model import PretrainedSequences
 from ensample.kinds.codecs import Codec, codec_of
 from ensample.kinds.dialogue import Dialogue
+from ensample.kinds.dialoguecodec import DialogueCodec
 from ensample.kinds.templated import TemplatedDialogue, end_of
 from ensample.kinds.textcodec import TextCodec
 from ensample.kinds.tokens import Pretrained as Tokens
@@ -78,9 +79,14 @@ def ends_of(folder: Path, config: dict[str, Any]) -> tuple[int, ...]:
     return tuple(dict.fromkeys(found))
 
 
+def is_pretrained(codec: Codec) -> TypeGuard[TextCodec | DialogueCodec]:
+    """Whether records are texts, or dialogues, that the tokenizer of a checkpoint reads."""
+    return isinstance(codec, TextCodec | DialogueCodec) and codec.kind.tokenizer == Tokens.name
+
+
 def template_in(codec: Codec) -> ChatTemplate | None:
     """The chat template of a model of texts that came from a checkpoint; None if there is none."""
-    if not isinstance(codec, TextCodec) or codec.kind.tokenizer != Tokens.name or codec.given:
+    if not isinstance(codec, TextCodec) or not is_pretrained(codec) or codec.given:
         return None
     return cast(Tokens, codec.kind.tokens).template
 
@@ -110,7 +116,7 @@ def started(model: Model, schema: Schema) -> Model:
     if len(fields) != 1 or not own or model.codec.model[0] in schema.names:
         return model
     codec = cast(TextCodec, model.codec)
-    if codec.kind.tokenizer != Tokens.name:
+    if not is_pretrained(codec):
         return model
     if template_in(codec) is None:
         words = "The checkpoint has no chat template: turns are written as a line with the role, the text and the end."

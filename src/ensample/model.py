@@ -73,7 +73,7 @@ class Model:
             others = {"chat"} if hubchat.template_in(self.codec) is None else set()
         if isinstance(self.codec, DialogueCodec):  # what is said to a model of replies alone has no distribution
             others = {"generate", "stream", *(("sample",) if self.codec.event.partly else ())}
-        if not hub.is_pretrained(self.codec):
+        if not hubchat.is_pretrained(self.codec):
             others = {*others, "export"}
         if not (isinstance(self.codec, SequenceCodec) and self.codec.event.ordered):
             others = {*others, "forecast"}
