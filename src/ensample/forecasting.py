@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 from torch import Tensor
 
@@ -85,7 +86,7 @@ def forecast(
 
         values = widened(codec, values, widths(codec, model._table(calibration), count, context, ahead))
     times = None if ticks is None or told.plan is None else told.plan.axis.times(ticks.reshape(-1))
-    return Forecast(values, times, told.units, told.shown(), _levels(level), told.plan)
+    return Forecast(values, times, told.units, told.shown(), _levels(level), told.plan, told.shown_times())
 
 
 def _levels(level: float | Sequence[float]) -> tuple[float, ...]:
@@ -160,19 +161,32 @@ class Told:
         codec = TableCodec(self.codec.schema, names, ())
         return codec.encode(Dataset.from_arrow(pa.table(table))).batch()
 
+    def _last(self, lengths: np.ndarray) -> np.ndarray:
+        """The steps of each series that are shown [series, steps], negative in front of shorter ones."""
+        width = min(SHOWN, int(lengths.max(initial=0)))
+        return np.asarray(lengths[:, None] - width + np.arange(width))
+
+    def shown_times(self) -> pa.Array | None:
+        """Times of the values that are shown, Arrow [series x steps], null where there is none; None if not known."""
+        own = self._last(self.lengths())
+        rows = np.repeat(np.arange(len(own)), own.shape[1])
+        ticks = self.ticks(rows[:, None], own.reshape(-1, 1).clip(min=0))
+        if ticks is None or self.plan is None:
+            return None
+        times = self.plan.axis.times(ticks.reshape(-1))
+        return pc.if_else(pa.array(own.ravel() >= 0), times, pa.nulls(len(times), times.type))
+
     def shown(self) -> dict[str, np.ndarray]:
         """The last values of every number [series, steps], NaN where there is none."""
         column = self.data.column(self.codec.field)
         lengths, steps = lengths_of(column, 0), steps_of(column)
-        width = min(SHOWN, int(lengths.max(initial=0)))
-        ends = lengths.cumsum()
-        place = ends[:, None] - width + np.arange(width)
-        there = place >= (ends - lengths)[:, None]
+        own = self._last(lengths)
+        place, there = own + (lengths.cumsum() - lengths)[:, None], own >= 0
         out = {}
         for name in steps.schema.names:
             if _is_number(steps.schema.field(name).type):
                 values = np.asarray(steps.column(name).cast(pa.float64()).fill_null(np.nan))
-                out[name] = np.where(there, values[place.clip(min=0)], np.nan) if len(values) else np.zeros(place.shape)
+                out[name] = np.where(there, values[place.clip(min=0)], np.nan) if len(values) else np.zeros(own.shape)
         return out
 
 

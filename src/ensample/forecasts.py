@@ -33,6 +33,8 @@ class Forecast:
         units: what each series is: the columns of its unit.
         history: variable -> the last values of each series, as `paths` without draws; NaN in front of shorter ones.
         level: masses of the central bands that are told.
+        plan: how records are cut from a table; None if that is not known.
+        before: time of each step of `history`, Arrow [series x steps], null in front of shorter ones; as `times`.
 
     Example:
         >>> walk = {"x": np.array([[[1.0, 2.0], [3.0, 4.0], [2.0, 9.0]]])}
@@ -47,6 +49,7 @@ class Forecast:
     history: Mapping[str, np.ndarray]
     level: tuple[float, ...]
     plan: Plan | None = field(default=None)
+    before: pa.Array | None = field(default=None)
 
     @property
     def shape(self) -> tuple[int, int, int]:

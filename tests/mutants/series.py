@@ -8,6 +8,7 @@ CUT = "tests/data/test_series.py"
 KIND = "tests/kinds/test_series.py"
 AHEAD = "tests/test_forecasting.py"
 GAPS = "tests/test_gaps.py"
+AXIS = "tests/judge/test_timeaxis.py"
 CONFORMAL = "tests/infer/test_conformal.py"
 MUTANTS = [
     Mutant("data/series/cutting.py", "ahead > longest_gap", "ahead > 10 * longest_gap", CUT),
@@ -28,6 +29,8 @@ MUTANTS = [
     Mutant("infer/conformal.py", "came >= middle, high - middle,", "came >= middle, middle - low,", CONFORMAL),
     Mutant("infer/conformal.py", "(len(scores) + 1) * level", "len(scores) * level", CONFORMAL),
     Mutant("calibrating.py", "kept[last] = False", "pass", AHEAD),
+    Mutant("judge/timeaxis.py", "seconds - MONDAY if", "seconds if", AXIS),
+    Mutant("judge/fan.py", "if forecast.plan.grid is None:", "if forecast.plan.grid is not None:", AXIS),
     Mutant("kinds/stepkinds.py", "dict(plan.kinds)", "{}", KIND),
     Mutant("infer/forecast.py", "known - (event.max_length - count)", "known - (event.max_length - count - 1)", AHEAD),
     Mutant(

@@ -6,8 +6,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
+from ensample.data.series.times import Axis
 from ensample.judge.svg import Scale, path, picture, short, tag, text, ticks
+from ensample.judge.timeaxis import Labels, dated, numbered
 
 if TYPE_CHECKING:
     from ensample.forecasts import Forecast
@@ -15,11 +19,12 @@ if TYPE_CHECKING:
 PANELS = 12
 """Pictures of a series and a variable at most."""
 
-WIDTH, HEIGHT, LEFT, GAP = 640.0, 150.0, 56.0, 26.0
+WIDTH, HEIGHT, LEFT, GAP = 640.0, 150.0, 56.0, 40.0
 
 STYLE = (
     "text{font:11px sans-serif;fill:#444}.past{fill:none;stroke:#333;stroke-width:1.2}"
     ".middle{fill:none;stroke:#00796b;stroke-width:1.6}.band{fill:#00796b;fill-opacity:.18}.axis{stroke:#ddd}"
+    ".now{stroke:#999;stroke-dasharray:2 3}"
 )
 
 
@@ -39,18 +44,63 @@ def _panel(forecast: Forecast, row: int, name: str, top: float) -> str:
     seen = np.concatenate([past, median, *ends])
     seen = seen[np.isfinite(seen)]
     low, high = (float(seen.min()), float(seen.max())) if len(seen) else (0.0, 1.0)
-    across = Scale(0, len(past) + len(median) - 1, LEFT, WIDTH - 8)
+    at, labels = _times(forecast, row, len(past))
+    across = Scale(float(at[0]), float(at[-1]), LEFT, WIDTH - 8)
     up = Scale(low, high if high > low else low + 1, top + HEIGHT - 4, top + 20)
-    after = np.arange(len(past), len(past) + len(median))
+    before, after = at[: len(past)], at[len(past) :]
     parts = [text(LEFT, top + 12, name, most=60)]
     for mark in ticks(up.low, up.high):
         parts.append(tag("line", x1=LEFT, x2=WIDTH - 8, y1=up(mark), y2=up(mark), class_="axis"))
         parts.append(text(LEFT - 6, up(mark) + 4, short(mark), text_anchor="end"))
+    parts += [part for step, words in labels for part in _mark(across(float(at[step])), words, top + HEIGHT)]
+    if len(past):
+        now = across(float(before[-1]))
+        parts.append(tag("line", x1=now, x2=now, y1=top + 20, y2=top + HEIGHT - 4, class_="now"))
     for lower, upper in bands:
         parts.append(_area(after, lower[name][row], upper[name][row], across, up))
-    parts.append(_line(np.arange(len(past)), past, across, up, "past"))
+    parts.append(_line(before, past, across, up, "past"))
     parts.append(_line(after, median, across, up, "middle"))
     return tag("g", *parts)
+
+
+def _times(forecast: Forecast, row: int, past: int) -> tuple[np.ndarray, Labels]:
+    """(place of each step across, labels): regular steps lie at equal distances, others at their times."""
+    series, _, steps = forecast.shape
+    place = np.arange(past + steps, dtype=np.float64)
+    if forecast.times is None or forecast.plan is None:
+        return place, numbered(np.arange(past + steps) - (past - 1))
+    parts = [one for one in (forecast.before, forecast.times) if one is not None]
+    mine = [one.slice(row * (len(one) // series), len(one) // series) for one in parts]
+    axis = forecast.plan.axis
+    seconds = np.concatenate([_counted(one) for one in mine])
+    known = ~np.isnan(seconds)
+    if forecast.plan.grid is None:
+        place = np.where(known, seconds, np.nanmin(seconds))
+    if not axis.dated:
+        return place, numbered(seconds)
+    whole = np.where(known, seconds, 0).astype("datetime64[s]")
+    return place, dated(np.where(known, whole, np.datetime64("NaT", "s")))
+
+
+def _counted(times: pa.Array) -> np.ndarray:
+    """Times as seconds, on the clock of their zone; or as the numbers that they are [steps], NaN for a missing one."""
+    there, out = ~np.asarray(times.is_null()), np.full(len(times), np.nan)
+    known = times.drop_null()
+    if pa.types.is_timestamp(known.type) and known.type.tz is not None:
+        known = pc.local_timestamp(known)
+    axis = Axis(known.type)
+    out[there] = axis.ticks(known) / (axis.per_second or 1.0)
+    return out
+
+
+def _mark(x: float, words: str, y: float) -> list[str]:
+    """A label under the axis that stays within the picture, and the tick above it."""
+    room = 3.0 * len(words)  # half of what the words take
+    x_words = min(max(x, LEFT - 6 + room), WIDTH - room)
+    return [
+        tag("line", x1=x, x2=x, y1=y - 4, y2=y, class_="axis"),
+        text(x_words, y + 13, words, text_anchor="middle"),
+    ]
 
 
 def _line(at: np.ndarray, values: np.ndarray, across: Scale, up: Scale, style: str) -> str:
