@@ -77,7 +77,8 @@ def fitted(train: list[str], family: Family, seconds: float) -> Model:
     assert data.schema is not None
     codec = codec_of(data.schema, ("text",), ())
     clock = ProcessorClock(Budget.parse(f"{seconds}s"))
-    return Model(codec, family, learn(family, codec.encode(data), 0, Run(clock)), {})
+    own = learn(family, codec.encode(data), 0, Run(clock))
+    return Model(codec, family, own, {"rows": len(train), "seconds": clock.seconds, "seed": 0})
 
 
 def batch_of(tokens: list[torch.Tensor]) -> Batch:

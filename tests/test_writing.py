@@ -32,6 +32,11 @@ def names():
     return fitted(NAMES, "text")
 
 
+@pytest.fixture(scope="module")
+def raw():
+    return fitted(NAMES, "text:bytes")
+
+
 @pytest.fixture(scope="module", params=["text:characters", "text:bytes", "text:bpe:280", "text:words"])
 def lines(request):
     return fitted(LINES, request.param)
@@ -271,6 +276,29 @@ def test_keywords_of_writing_are_its_options(names):
         names.stream("a", beams=3)
     with pytest.raises(TypeError, match="colour"):
         names.generate("a", colour="red")
+
+
+@pytest.mark.parametrize("kind", ["names", "raw"])
+@pytest.mark.parametrize(
+    ("prompt", "more"),
+    [
+        ("a\ud800", {}),
+        ("a", {"suffix": "\udfff"}),
+        ("a", {"stop": ["b", "\ud800"]}),
+        ("a", {"choices": ["\ud800"]}),
+        (b"abc", {}),
+        (None, {}),
+        (["a", 3], {}),
+        ("a", {"suffix": 3}),
+    ],
+)
+def test_what_is_no_text_is_told_as_such(kind, prompt, more, request):
+    with pytest.raises(InputError, match=r"surrogate|string"):
+        request.getfixturevalue(kind).generate(prompt, tokens=3, **more)
+
+
+def test_no_stop_string_is_none(names):
+    assert names.generate("a", stop=None, seed=1) == names.generate("a", seed=1)
 
 
 def test_a_written_text_is_a_string():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Unpack, cast
 
@@ -101,7 +101,7 @@ def generate(
     tries = counted(filler.tries_of(model, candidates), "candidates")
     if wishes.searches and rows > (most := wishes.beams or 1):
         raise InputError("A search finds so many texts.", "generate, n", f"{rows} of {most}", f"say n={most}")
-    asked = _asked(model, [prompts] if isinstance(prompts, str) else list(prompts), suffix)
+    asked = _asked(model, _several(prompts, "prompts"), suffix)
     if isinstance(told := _told(model, where), Dataset):
         asked = _each(asked, len(told))
     writer = Writer(model, wishes, told, seed, draft, log_probs)
@@ -170,7 +170,7 @@ def _asked(model: Model, prompts: list[str], suffix: str | Sequence[str] | None)
     _check_strings(model, prompts, "prompts")
     if suffix is None:
         return [Asked(prompt) for prompt in prompts]
-    ends = [suffix] * len(prompts) if isinstance(suffix, str) else list(suffix)
+    ends = [suffix] * len(prompts) if isinstance(suffix, str) else _several(suffix, "suffix")
     if len(ends) != len(prompts):
         seen = f"{len(ends)} for {len(prompts)} prompts"
         raise InputError("Each prompt has its suffix.", "generate, suffix", seen, "give one for all, or one for each")
@@ -178,14 +178,32 @@ def _asked(model: Model, prompts: list[str], suffix: str | Sequence[str] | None)
     return [Asked(*pair) for pair in zip(prompts, ends, strict=True)]
 
 
+def _several(texts: str | Sequence[str], name: str) -> list[str]:
+    """One or several strings as a list. Raises InputError if they are neither."""
+    if isinstance(texts, str):
+        return [texts]
+    if isinstance(texts, bytes) or not isinstance(texts, Iterable):
+        raise _no_string(texts, name)
+    return list(texts)
+
+
+def _no_string(seen: Any, name: str) -> InputError:
+    rule = "What a text goes on from, or leads to, is a string."
+    return InputError(rule, f"generate, {name}", repr(seen), "give one or several strings")
+
+
 def _check_strings(model: Model, prompts: list[str], name: str) -> None:
     for prompt in prompts:
         if not isinstance(prompt, str):
-            raise InputError("A prompt is a string.", f"generate, {name}", repr(prompt), "give one or several strings")
+            fix = "give one or several strings"
+            raise InputError(
+                "What a text goes on from, or leads to, is a string.", f"generate, {name}", repr(prompt), fix
+            )
     kind = cast(TextCodec, model.codec).kind
+    found = kind.tokens_of(prompts)  # tells what is no Unicode
     if kind.tokens.unknown is None:
         return
-    for prompt, found in zip(prompts, kind.tokens_of(prompts), strict=True):
-        if kind.tokens.unknown in found:
-            words = f"A part of the prompt was never met: the model takes it as unknown. Prompt: {prompt[:60]!r}"
+    for prompt, tokens in zip(prompts, found, strict=True):
+        if kind.tokens.unknown in tokens:
+            words = f"A part of this was never met: the model takes it as unknown. It stands in {name}: {prompt[:60]!r}"
             warnings.warn(words, stacklevel=4)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypedDict, get_args
@@ -40,6 +41,10 @@ LANGUAGES = ("regex", "grammar", "schema", "choices")
 """Options that say what may be written at all."""
 
 
+HALF = re.compile("[\ud800-\udfff]")
+"""Half of a surrogate pair, which is no character."""
+
+
 class Drawing(TypedDict, total=False):
     """Keywords of `ensample.writing.stream`, which says what each does; those of `Options` but for beams."""
 
@@ -54,7 +59,7 @@ class Drawing(TypedDict, total=False):
     no_repeat: int | None
     greedy: bool
     contrast: float | None
-    stop: str | Sequence[str]
+    stop: str | Sequence[str] | None
     regex: str | None
     grammar: str | None
     schema: Mapping[str, Any] | str | None
@@ -100,7 +105,7 @@ class Options:
     beams: int | None = None
     length_power: float = 1.0
     early_stopping: EarlyStopping = "unlikely"
-    stop: str | Sequence[str] = ()
+    stop: str | Sequence[str] | None = ()
     regex: str | None = None
     grammar: str | None = None
     schema: Mapping[str, Any] | str | None = None
@@ -151,6 +156,9 @@ class Options:
     def _check_texts(self) -> None:
         if not all(isinstance(stop, str) and stop for stop in self.stops):
             raise _wrong("A stop string has at least one character.", "stop", repr(self.stop), "leave it out")
+        for name, texts in (("stop", self.stops), ("choices", self.choices or ())):
+            if any(isinstance(text, str) and not text.isascii() and HALF.search(text) for text in texts):
+                raise _wrong("A text holds Unicode characters.", name, "half of a surrogate pair", "repair it")
         asked = [name for name in LANGUAGES if getattr(self, name) is not None]
         if len(asked) > 1:
             raise _wrong("There is one constraint.", asked[1], f"also {asked[0]}", "put both into one grammar")
@@ -160,7 +168,7 @@ class Options:
     @property
     def stops(self) -> tuple[str, ...]:
         """All stop strings."""
-        return (self.stop,) if isinstance(self.stop, str) else tuple(self.stop)
+        return (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
 
     def rules(self, unknown: int | None) -> Rules:
         """Processors in their order; the class of what was never met stands for no text and is never written."""
