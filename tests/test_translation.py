@@ -61,6 +61,8 @@ def test_only_sequences_are_given_a_text_and_only_one(data):
     for model, given in ((["n"], ["de"]), (["en"], ["de", "n"]), (["en"], ["de", "fr"])):
         with pytest.raises(CapabilityError, match="may be given alone"):
             codec_of(table.schema, tuple(model), tuple(given))
+    with pytest.raises(CapabilityError, match="write what else is known into it"):
+        codec_of(table.schema, ("en",), ("de", "n"))
     for family in ("ngram", "sequence-autoregressive", "markov"):
         with pytest.raises(CapabilityError, match="what is given is a sequence"):
             en.fit(data, family, given="de", budget="1 steps")

@@ -80,7 +80,8 @@ def _source(schema: Schema, model: tuple[str, ...], given: tuple[str, ...]) -> A
     learner = next((sorts[other] for other in model if other in sorts), None)
     if beside or not codec.sequential or learner is None or not learner.sequential:
         seen = f"also given: {', '.join(beside)}" if beside else "it is given"
-        fix = f'say given=["{name}"]' if beside else f'say model=["{name}"], or give other fields'
+        more = ", and write what else is known into it" if issubclass(codec, TextCodec) else ""
+        fix = f'say given=["{name}"]{more}' if beside else f'say model=["{name}"], or give other fields'
         rule = f"A field of {codec.sort.name}s is learned alone."
         if codec.sequential:
             rule = "A sequence or a text may be given alone, and only to a sequence or a text."
