@@ -48,6 +48,21 @@ def test_prompts_come_from_files_and_standard_input(model, capsys, tmp_path, mon
     assert run(capsys, model, "-", "--greedy") == wanted
 
 
+def test_a_prompt_may_stand_behind_the_options(model, capsys):
+    wanted = run(capsys, model, "to", "--seed", 1, "--tokens", 5)
+    assert run(capsys, model, "--seed", 1, "to", "--tokens", 5) == wanted
+    assert run(capsys, "--seed", 1, "--tokens", 5, model, "to") == wanted
+    with pytest.raises(SystemExit):
+        command(["generate", str(model), "--seed", "1", "to", "and", "more"])
+    assert "unrecognized arguments: and more" in capsys.readouterr().err
+
+
+def test_bytes_that_are_no_text_are_refused(model, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO("to\udcff"))
+    assert command(["generate", str(model), "-"]) == 1
+    assert "standard input" in capsys.readouterr().err
+
+
 def test_constraints_beams_and_drafts(model, capsys, tmp_path):
     assert run(capsys, model, "--regex", "b[ab]", "--seed", 0, "-n", 5).split().pop() in ("ba", "bb")
     assert run(capsys, model, "--choice", "otto", "--seed", 0) == "otto\n"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from ensample.cli.console import Answer, Console
-from ensample.cli.generate import SEARCHING, add_wishes, facts, text_of, wishes
+from ensample.cli.generate import SEARCHING, add_wishes, facts, text_of, unicode_of, wishes
 from ensample.errors import FormatError, InputError
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def replies(model: Model, turns: Turns, speaker: str, role: str, options: dict[s
             if shown:
                 yield "\n"
             return
-        turns.append((speaker, line.rstrip("\r\n")))
+        turns.append((speaker, unicode_of(line).rstrip("\r\n")))
         if shown:
             yield f"{role}: "
         pieces = list[str]()

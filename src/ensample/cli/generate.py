@@ -132,7 +132,17 @@ def prompt_of(args: argparse.Namespace) -> str:
         )
     if args.file is not None:
         return text_of(args.file)
-    return sys.stdin.read() if args.prompt == "-" else args.prompt or ""
+    return unicode_of(sys.stdin.read()) if args.prompt == "-" else args.prompt or ""
+
+
+def unicode_of(text: str) -> str:
+    """What was read from standard input. Raises FormatError if its bytes were no UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        seen = f"the byte 0x{ord(text[error.start]) & 0xFF:02x}"
+        raise FormatError("A text is UTF-8.", "standard input", seen, "turn it into UTF-8 first") from None
+    return text
 
 
 def text_of(path: Path) -> str:

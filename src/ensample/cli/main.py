@@ -10,7 +10,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from ensample import __version__
 from ensample.cli import chat, compare, fit, forecast, generate, impute, pictures, report, sample, score, show
@@ -107,6 +107,22 @@ VERBS: dict[str, Verb] = {
 """Every verb, in the order of the help."""
 
 
+class _Parser(argparse.ArgumentParser):
+    """Takes options between the things that are named by their place, also where one of these may be left out."""
+
+    _mixing = False
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As `argparse` does in `parse_known_intermixed_args`, which calls this."""
+        if self._mixing:
+            return super().parse_known_args(args, namespace)
+        self._mixing = True
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self._mixing = False
+
+
 def build_parser(fit_notes: str = "") -> argparse.ArgumentParser:
     """The whole command line as argparse knows it; `fit_notes` ends the help of `fit`."""
     parser = argparse.ArgumentParser(
@@ -115,7 +131,8 @@ def build_parser(fit_notes: str = "") -> argparse.ArgumentParser:
         epilog="Exit codes: 0 done, 1 an error told in four parts, 2 wrong usage, 130 stopped by Ctrl-C.",
     )
     parser.add_argument("--version", action="version", version=f"ensample {__version__}")
-    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    parser_class: type[argparse.ArgumentParser] = _Parser
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True, parser_class=parser_class)
     for name, verb in VERBS.items():
         words = verb.words[0].upper() + verb.words[1:] + "."
         epilog = f"Example: {verb.example}" + (f"\n\n{fit_notes}" if name == "fit" and fit_notes else "")
