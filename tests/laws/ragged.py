@@ -299,7 +299,6 @@ CASES = [
         for options in (
             {"network": "mingru"},
             {"network": "lstm", "learning_rate": 1e-2},
-            {"network": "gru", "learning_rate": 1e-2},
             {"network": "wavenet", "layers": 3, "learning_rate": 1e-2},
         )
     ),
