@@ -66,11 +66,13 @@ class SequenceAutoregressive(Training):
         label_smoothing: share of the probability that a target gives to all classes alike, in training.
         longest: most classes of a drawn record; what has no end by then is cut, and only the beginning of a draw. Four
             times the longest record, from 64 to 4,096, if left out; 1,024 where most records are longer than that.
-        infill: share of the records (the parts of them in a window) that are shown, in training, with their end before
-            their beginning, so that `generate(..., suffix=...)` can tell what stands between; see `rearranged`.
+        infill: share of the records (of long ones, of the parts in a window) that are shown, in training, with their
+            end before their beginning, so that `generate(..., suffix=...)` tells what stands between; see `rearranged`.
         own_inputs: share of the inputs, in training, that are the network's own draws, so that it learns to go on from
             its mistakes (scheduled sampling: Bengio et al. 2015, in two parallel passes: Mihaylova and Martins 2019).
-            Costs a third more a step and some likelihood.
+            Leave it out for texts: no benefit was found. The targets stay the true ones, so the network learns to doubt
+            what it reads, and the law that it tends to is not that of the data (Huszar 2015); a step costs a third
+            more. It is there for sequences that drift away as they grow: measure (docs/texts.md has figures).
         batch_size: classes of a step: it takes as many windows as hold them.
 
     How it is trained: the options of `Training`; LSTM, GRU and WaveNet learn at twice the learning rate.

@@ -16,6 +16,9 @@ def own_inputs(log_p: Tensor, windows: Batch, mark: int, share: float, generator
     Bengio et al. (2015) write step by step. Marks, and what is above them, stay: they are no part of a record. So does
     what is unset, which is read and never told.
 
+    The targets stay the true classes, so that what is learned is no proper law of the data (Huszar 2015): use it where
+    a measure of long draws says so, and not for texts, where it cost likelihood and made draws worse.
+
     Arguments:
         log_p: of the next class at each place, [rows, steps, classes + 1], told by the true classes.
         windows: as of `ensample.kinds.windows`, cells [rows, steps + 1, 1].
