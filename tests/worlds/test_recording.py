@@ -141,3 +141,17 @@ def test_wishes_that_cannot_be_met(monkeypatch):
     monkeypatch.setitem(sys.modules, "gymnasium", None)
     with pytest.raises(MissingPackage, match=r"ensample\[gym\]"):
         worlds.transitions(Corridor(), steps=3)
+
+
+@pytest.mark.parametrize("action", [np.array(["left"]), np.zeros(3, int), np.zeros((1, 2), int), 0], ids=str)
+def test_actions_that_are_not_of_their_space_are_refused(action):
+    with pytest.raises(InputError, match=r"Values are numbers|Every row has one value"):
+        worlds.transitions(Corridor(), lambda observations: action, steps=2)
+    assert len(worlds.transitions(Corridor(), lambda observations: np.zeros((1, 1), int), steps=2, seed=0)) == 2
+
+
+def test_unknown_environments_are_refused():
+    with pytest.raises(InputError, match="doesn't exist"):
+        worlds.transitions("Nowhere-v7", steps=2)
+    with pytest.raises(InputError, match="where: steps"):
+        worlds.transitions(Corridor(), steps=0)

@@ -94,7 +94,7 @@ class LearnedVectorEnv(VectorEnv[Any, Any, np.ndarray]):
         if self._state is None:
             raise gym.error.ResetNeeded("a learned world begins with reset()")
         again = self._over
-        outcome = self.world.step(self._state, self.world.actions.columns(actions), self._generator)
+        outcome = self.world.step(self._state, self.world.actions.columns(actions, self.num_envs), self._generator)
         state = dict(outcome.state)
         if again.any():
             fresh = self.starts.draw(int(again.sum()), self.np_random)

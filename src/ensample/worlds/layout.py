@@ -45,9 +45,15 @@ class Leaf:
         """Columns of values [rows, *shape].
 
         Raises:
-            InputError: there is no such class.
+            InputError: they are no numbers, of another shape, or there is no such class.
         """
-        table = np.asarray(values).reshape(-1, len(self.names))
+        given = np.asarray(values)
+        shapes = {self.shape, (len(self.names),)} | ({()} if len(self.names) == 1 else set())
+        if given.dtype.kind not in "buif" or given.ndim == 0 or given.shape[1:] not in shapes:
+            seen = f"{given.dtype} of shape {given.shape}"
+            shape = ", ".join(map(str, ("rows", *self.shape)))
+            raise InputError("Values are numbers, in the shape of their space.", self.names[0], seen, f"give [{shape}]")
+        table = given.reshape(-1, len(self.names))
         if self.classes and (wrong := table.clip(self.low, self.high) != table).any():
             row, column = np.argwhere(wrong)[0]
             raise InputError(
@@ -111,11 +117,11 @@ class Layout:
         """Names of those that hold classes."""
         return tuple(name for leaf in self.leaves if leaf.classes and leaf.dtype != bool for name in leaf.names)
 
-    def columns(self, batch: Any) -> dict[str, np.ndarray]:
-        """Columns of a batch of values, as a vector environment gives and takes it.
+    def columns(self, batch: Any, rows: int | None = None) -> dict[str, np.ndarray]:
+        """Columns of a batch of values, as a vector environment gives and takes it; `rows` is how many it must be.
 
         Raises:
-            InputError: a class that the space does not have.
+            InputError: a class that the space does not have, or values of another shape or number.
         """
         found: dict[str, np.ndarray] = {}
         for leaf in self.leaves:
@@ -123,6 +129,9 @@ class Layout:
             for key in leaf.path:
                 part = part[key]
             found |= leaf.columns(part)
+        if rows is not None and (counts := {len(column) for column in found.values()}) != {rows}:
+            seen = " and ".join(map(str, sorted(counts)))
+            raise InputError("Every row has one value.", self.names[0], f"{seen} values", f"give {rows}")
         return found
 
     def batch(self, columns: Columns) -> Any:

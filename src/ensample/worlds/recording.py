@@ -15,6 +15,7 @@ from ensample.kinds import guess
 from ensample.sampling import counted
 from ensample.worlds.fields import ACTION, EPISODE, NEXT, REWARD, STATE, STEP, TERMINATED, TRUNCATED, renamed
 from ensample.worlds.layout import Layout
+from ensample.worlds.spaces import named
 
 if TYPE_CHECKING:
     import gymnasium as gym
@@ -48,7 +49,8 @@ def transitions(
         seed: of the environment and of random actions.
 
     Raises:
-        InputError: neither `steps` nor `episodes` or both, or a space that is not a row of fields.
+        InputError: neither `steps` nor `episodes` or both, no such environment, a space that is not a row of fields, or
+            actions that are not of their space, one for each row.
         MissingPackage: gymnasium is not installed.
 
     Example:
@@ -64,9 +66,9 @@ def transitions(
             f"steps={steps}, episodes={episodes}",
             "say steps=4000, or episodes=50",
         )
-    made = gym.make(env) if isinstance(env, str) else env
+    made = named(env) if isinstance(env, str) else env
     envs = made if isinstance(made, gym.vector.VectorEnv) else gym.vector.SyncVectorEnv([lambda: made])
-    quota = _shares(counted(steps or episodes or 0, "steps" if steps else "episodes"), envs.num_envs)
+    quota = _shares(counted(steps or episodes or 0, "episodes" if steps is None else "steps"), envs.num_envs)
     layout, actions = Layout.of(envs.single_observation_space, STATE), Layout.of(envs.single_action_space, ACTION)
     rows = _walked(envs, policy or _random(envs, seed), layout, actions, quota, steps is not None, seed)
     if made is not env:
@@ -109,7 +111,7 @@ def _walked(
     resetting, done, parts = np.zeros(len(quota), bool), quota == 0, []
     while not done.all():
         action = policy(observation)
-        taken = actions.columns(action)
+        taken = actions.columns(action, len(quota))
         observation, reward, terminated, truncated, info = envs.step(action)
         after = layout.columns(observation)
         reached = _final(after, info, layout) if same_step else after

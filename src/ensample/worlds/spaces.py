@@ -36,7 +36,7 @@ def spaces_like(like: Like, model: Model) -> tuple[gym.Space[Any], gym.Space[Any
         after = tuple(renamed(name, STATE, NEXT) for name in states)
         return _space(model, states, after, bounded=False), _space(model, actions, (), bounded=True), None
     if isinstance(like, str):
-        like = gymnasium.make(like)
+        like = named(like)
     if isinstance(like, tuple) and len(like) == 2 and all(isinstance(part, gymnasium.Space) for part in like):
         return (*like, None)
     limit = getattr(getattr(like, "spec", None), "max_episode_steps", None)
@@ -94,3 +94,17 @@ def _classes(kind: Any) -> tuple[int, int] | None:
         return None
     numbers = [int(level) for level in kind.levels]
     return min(numbers), max(numbers)
+
+
+def named(name: str) -> gym.Env[Any, Any]:
+    """The environment of this name. Raises InputError if gymnasium cannot make it."""
+    gym = optional("gymnasium", "gym")
+    try:
+        return gym.make(name)  # type: ignore[no-any-return]
+    except gym.error.Error as error:
+        raise InputError(
+            "An environment must be one that gymnasium can make.",
+            f"env {name!r}",
+            str(error),
+            "choose from gymnasium.envs.registry, or give an environment",
+        ) from error
