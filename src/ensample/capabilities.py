@@ -5,10 +5,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ensample.events import Array, Continuous, Discrete, Lattice, Mixed, Ragged, Span
 from ensample.families import TABLE
-from ensample.families.base import Family, Fitted, refusal
-from ensample.verbs import Alone, capabilities
+from ensample.families.base import Fitted, refusal
+from ensample.fitting import as_family
+from ensample.verbs import Alone, capabilities, distributions
 
 VERBS = (
     "sample",
@@ -45,6 +48,8 @@ EVENTS: dict[str, tuple[Mixed | Ragged | Array, Mixed | Ragged | None]] = {
     "sequences": (Ragged(_HOLES, 9), None),
     "windows of series": (Ragged(_HOLES, 4, fixed=True), None),
     "texts": (_TEXTS, None),
+    "texts, given other fields": (_TEXTS, _CLASSES),
+    "replies of dialogues": (replace(_TEXTS, partly=True), None),
     "texts, given a text": (_TEXTS, _TEXTS),
     "pictures": (_PICTURES, None),
     "pictures with a label": (_PICTURES, Mixed((Span("c", _CLASS),))),
@@ -56,10 +61,11 @@ def table() -> dict[str, dict[str, str]]:
     """Family -> verb -> guarantee ("exact", "bound", "estimate"; for save "yes"); what is not there is not offered.
 
     Example:
-        >>> table()["independent"]["log_prob"]
-        'exact'
+        >>> table()["independent"]["log_prob"], table()["flat"]["forecast"]
+        ('exact', 'estimate')
     """
-    return {name: of(family.distribution) for name, family in TABLE.items()}
+    found = {name: [of(each) for each in distributions(family)] for name, family in TABLE.items()}
+    return {name: {verb: each[verb] for verb in VERBS for each in own if verb in each} for name, own in found.items()}
 
 
 def of(distribution: type[Fitted]) -> dict[str, str]:
@@ -74,14 +80,22 @@ def of(distribution: type[Fitted]) -> dict[str, str]:
     return {verb: found[verb] for verb in VERBS if verb in found}
 
 
-def learns(family: Family) -> dict[str, str]:
-    """What a family can learn with these options, of `EVENTS`: "yes", or why not.
+def learns(name: str) -> dict[str, str]:
+    """What a family of this name can learn, of `EVENTS`: "yes", "no", or the family that the name means there.
 
     Example:
-        >>> learns(TABLE["energy"]())["numbers"]
-        'yes'
+        >>> found = learns("mixture")
+        >>> found["numbers"], found["windows of series"], found["texts"]
+        ('yes', '`flat`', 'no')
     """
-    return {name: refusal(family, event, given) or "yes" for name, (event, given) in EVENTS.items()}
+    return {what: _learns(name, event, given) for what, (event, given) in EVENTS.items()}
+
+
+def _learns(name: str, event: Mixed | Ragged | Array, given: Mixed | Ragged | None) -> str:
+    family = as_family(name, event)
+    if refusal(family, event, given) is not None:
+        return "no"
+    return "yes" if family.name == name else f"`{family.name}`"
 
 
 def markdown() -> str:
@@ -91,10 +105,7 @@ def markdown() -> str:
         >>> markdown().splitlines()[0][:26]
         '| family | numbers | class'
     """
-    can = {
-        name: {what: yes for what, yes in learns(family()).items() if yes == "yes"} for name, family in TABLE.items()
-    }
-    return _rows(tuple(EVENTS), can) + "\n\n" + _rows(VERBS, table())
+    return _rows(tuple(EVENTS), {name: learns(name) for name in TABLE}) + "\n\n" + _rows(VERBS, table())
 
 
 def _rows(columns: tuple[str, ...], can: dict[str, dict[str, str]]) -> str:

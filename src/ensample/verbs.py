@@ -17,7 +17,15 @@ from ensample.families.abilities import (
     Scores,
     Translates,
 )
-from ensample.families.base import ArrayDistribution, Distribution, Fitted, Guarantee, RaggedDistribution
+from ensample.families.base import (
+    ArrayDistribution,
+    Distribution,
+    Family,
+    Fitted,
+    Guarantee,
+    LearnsWindows,
+    RaggedDistribution,
+)
 
 if TYPE_CHECKING:
     from ensample.model import Model
@@ -112,7 +120,18 @@ def offered() -> dict[str, dict[str, Guarantee]]:
     """Family -> public verb -> guarantee, for every family."""
     from ensample.families import TABLE
 
-    return {name: capabilities(family.distribution, family.distribution.guarantees) for name, family in TABLE.items()}
+    return {
+        name: {
+            verb: sort for each in distributions(family) for verb, sort in capabilities(each, each.guarantees).items()
+        }
+        for name, family in TABLE.items()
+    }
+
+
+def distributions(family: type[Family]) -> tuple[type[Fitted], ...]:
+    """What a family may give: its distribution, and for windows of series another one where it says so."""
+    windows = family.windows if isinstance(family, LearnsWindows) else None
+    return (family.distribution,) if windows is None else (family.distribution, windows)
 
 
 def _encodes(distribution: type[Fitted]) -> bool:

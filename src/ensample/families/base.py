@@ -130,6 +130,13 @@ class TurnsWindows(Protocol):
 
 
 @runtime_checkable
+class LearnsWindows(Protocol):
+    """A family of arrays that gives another distribution where records are windows of series."""
+
+    windows: ClassVar[type[Any]]
+
+
+@runtime_checkable
 class ScoresParts(Protocol):
     """A family that learns records of which some steps are given where they stand: see `Batch.scored`."""
 

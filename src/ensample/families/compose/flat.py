@@ -12,7 +12,14 @@ from torch import Generator, Tensor
 from ensample.events import Array, Batch, Continuous, Discrete, Limit, Mixed, Ragged, Span, coordinates
 from ensample.families.abilities import Scores
 from ensample.families.base import ArrayDistribution, Distribution, Family, Guarantee, at_least
-from ensample.families.compose.windows import RowWindows, row_guarantees, window_records, window_row, windows_of
+from ensample.families.compose.windows import (
+    RowWindows,
+    RowWindowsScores,
+    row_guarantees,
+    window_records,
+    window_row,
+    windows_of,
+)
 from ensample.families.independent import Independent
 from ensample.kinds.records import Records
 from ensample.kinds.sequences import Sequences
@@ -97,6 +104,7 @@ class Flat:
 
     name: ClassVar[str] = "flat"
     distribution: ClassVar[type[Distribution]] = FlattenedScores
+    windows: ClassVar[type[Distribution]] = RowWindowsScores
 
     def __post_init__(self) -> None:
         at_least(self, most=1)
