@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 import torch
 from torch import Generator, Tensor
@@ -18,11 +18,15 @@ from ensample.families import PretrainedTranslation as Translation
 from ensample.families.abilities import Exports
 from ensample.families.sequences.pretrained.network import network_of
 from ensample.families.sequences.pretrained.sourced import PretrainedTranslations
-from ensample.families.sequences.pretrained.stored import Stored, places_of
+from ensample.families.sequences.pretrained.stored import Stored, computed, places_of
 from ensample.hubchat import ends_of, is_pretrained, template_of, write_chat
 from ensample.kinds.codecs import Codec, codec_of
 from ensample.kinds.text import Text
+from ensample.kinds.textcodec import TextCodec
+from ensample.kinds.tokens import Marian
 from ensample.kinds.tokens import Pretrained as Tokens
+from ensample.kinds.tokens.marian import SOURCE as MARIAN
+from ensample.kinds.tokens.marian import TARGET
 from ensample.storage import read_arrays, read_json, replace_folder, write_json
 
 if TYPE_CHECKING:
@@ -35,6 +39,8 @@ CONTEXT = 1024
 
 SOURCE = "source"
 """The field that the text of an encoder with a decoder is given."""
+
+T = TypeVar("T", bound=Tokens)
 
 UNSEEN = 1e-12
 """Probability of a missing text, of which a checkpoint knows nothing."""
@@ -100,7 +106,9 @@ def _translating(folder: Path, network: Any) -> _Made:
     """Of an encoder with a decoder."""
     words, path = network.config.get_text_config(), folder / "generation_config.json"
     said = {**_json(folder / CONFIG), **(read_json(path) if path.exists() else {})}
-    tokens = _tokens(folder, words, lossy=True)
+    paired = (folder / MARIAN).exists()
+    tokens = _marian(folder, words, TARGET) if paired else _tokens(folder, words, lossy=True)
+    source = _marian(folder, words, MARIAN) if paired else tokens
     start = said.get("decoder_start_token_id", getattr(words, "decoder_start_token_id", None))
     if not isinstance(start, int) or not 0 <= start < words.vocab_size:
         raise FormatError(
@@ -109,13 +117,13 @@ def _translating(folder: Path, network: Any) -> _Made:
             f"decoder_start_token_id {json.dumps(start)}, of {words.vocab_size} tokens",
             'write its number into config.json: "decoder_start_token_id": ...',
         )
-    before, behind = tokens.around()
+    before, behind = source.around()
     forced = said.get("forced_bos_token_id")
     begin = [start, *(before if forced is None else [int(forced)])]
     places = places_of(network) or CONTEXT
     context, longest = min(CONTEXT, places + 1 - len(begin)), places - len(before) - len(behind)
-    fields = _field(SOURCE, tokens, longest), _field(TEXT, tokens, context)
-    around = {"before": list(before), "behind": list(behind)}
+    fields = _field(SOURCE, source, longest), _field(TEXT, tokens, context)
+    around = {"before": list(before), "behind": list(behind), "never": _never(said, words.vocab_size)}
     facts = {"begin": begin, "end": tokens.end, **around, "context": context}
     return _Made(codec_of(Schema(fields), (TEXT,), (SOURCE,)), Translation(context=context), facts)
 
@@ -127,13 +135,28 @@ def _tokens(folder: Path, words: Any, lossy: bool = False) -> Tokens:
     tokens = Tokens(stored, size, end)
     if lossy and (unknown := tokens.lacking()) is not None and 0 <= unknown < size and unknown != end:
         tokens = Tokens(stored, size, end, unknown)
-    if len(tokens.pieces) != size - 1 or tokens.token(end) is None:
-        raise _unlike(folder / CONFIG, f"eos_token_id {end}, which is no token of the tokenizer")
+    return _whole(tokens, folder)
+
+
+def _marian(folder: Path, words: Any, side: str) -> Marian:
+    """The tokenizer of a side of a Marian checkpoint."""
+    return _whole(Marian.opened(folder, side, int(words.vocab_size), _end(folder, words)), folder)
+
+
+def _whole(tokens: T, folder: Path) -> T:
+    if len(tokens.pieces) != tokens.size - 1 or tokens.token(tokens.end) is None:
+        raise _unlike(folder / CONFIG, f"eos_token_id {tokens.end}, which is no token of the tokenizer")
     return tokens
 
 
+def _never(said: dict[str, Any], size: int) -> list[int]:
+    """Numbers of the tokens that a checkpoint says are never written."""
+    words = [word for word in said.get("bad_words_ids") or () if isinstance(word, list) and len(word) == 1]
+    return sorted({number for (number,) in words if isinstance(number, int) and 0 <= number < size})
+
+
 def _field(name: str, tokens: Tokens, longest: int) -> Field:
-    return Field(name, "string", Text("string", Tokens.name, tokens.state, longest, False, UNSEEN))
+    return Field(name, "string", Text("string", tokens.name, tokens.state, longest, False, UNSEEN))
 
 
 def export(model: Model, folder: str | Path) -> None:
@@ -166,6 +189,9 @@ def export(model: Model, folder: str | Path) -> None:
 
     def write(target: Path) -> None:
         distribution.export(target)
+        if isinstance(tokens, Marian):
+            tokens.write(target, cast(Marian, cast(TextCodec, cast(TextCodec, model.codec).source).kind.tokens))
+            return
         write_chat(tokens, distribution.net.network.config.get_text_config(), target)
         (target / TOKENIZER).write_text(tokens.stored, encoding="utf-8")
         write_json(target / "tokenizer_config.json", {"tokenizer_class": "PreTrainedTokenizerFast", **named})
@@ -229,7 +255,8 @@ def _fitted(network: Any, weights: dict[str, Tensor], folder: Path) -> dict[str,
             raise _unlike(folder, f"{name} of shape {list(found.shape)}, and the network has {list(weight.shape)}")
         if found is not None:
             wanted.setdefault(first, found)
-    if lacking := [name for name, _ in network.named_parameters() if name not in wanted]:
+    own = computed(network)
+    if lacking := [name for name, _ in network.named_parameters() if name not in wanted and name not in own]:
         raise _unlike(folder, f"no {', '.join(lacking[:3])}{' ...' if len(lacking) > 3 else ''}")
     return wanted
 

@@ -81,7 +81,7 @@ def ends_of(folder: Path, config: dict[str, Any]) -> tuple[int, ...]:
 
 def is_pretrained(codec: Codec) -> TypeGuard[TextCodec | DialogueCodec]:
     """Whether records are texts, or dialogues, that the tokenizer of a checkpoint reads."""
-    return isinstance(codec, TextCodec | DialogueCodec) and codec.kind.tokenizer == Tokens.name
+    return isinstance(codec, TextCodec | DialogueCodec) and isinstance(codec.kind.tokens, Tokens)
 
 
 def template_in(codec: Codec) -> ChatTemplate | None:

@@ -17,7 +17,7 @@ MUTANTS = [
     ),
     Mutant("kinds/dialogue.py", "owners[turn[inside]] == rows[inside]", "turn[inside] >= 0", KIND),
     Mutant("kinds/dialogue.py", "            of_turns *= np.isin(", "            np.isin(", KIND),
-    Mutant("kinds/replies.py", "role not in told", "role in told", KIND),
+    Mutant("kinds/dialogue.py", "role not in told", "role in told", KIND),
     Mutant("kinds/sequences.py", "self.starts[:-1] + np.arange(len(self))", "self.starts[:-1]", PARTS),
     Mutant("kinds/windows.py", "np.concatenate([[False], scored[there]])", "np.append(scored[there], False)", PARTS),
     Mutant(
@@ -29,7 +29,7 @@ MUTANTS = [
     Mutant(
         "families/sequences/ngram/model.py", "batch.scored.shape[1]) <= batch", "batch.scored.shape[1]) < batch", PARTS
     ),
-    Mutant("solvers/replies.py", "logits[..., classes:].logsumexp(-1, keepdim=True)", "logits[..., -1:]", CHAT),
+    Mutant("solvers/replies.py", "torch.cat(final, -1).logsumexp(-1, keepdim=True)", "final[0][..., -1:]", CHAT),
     Mutant("judge/texts/dialogues.py", '"" if kind.learned and role not in', '"" if kind.learned and role in', CHAT),
     Mutant("judge/texts/dialogues.py", "dialogues[row][: places[row]]", "dialogues[row]", CHAT),
     Mutant("data/readers/dialogues.py", "            row += batch.num_rows", "            row = 0", FILES),

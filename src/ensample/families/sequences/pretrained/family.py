@@ -16,7 +16,7 @@ from ensample.families.sequences.drawing import longest_of
 from ensample.families.sequences.pretrained.model import PretrainedSequences
 from ensample.families.sequences.pretrained.network import PretrainedNet, network_of
 from ensample.families.sequences.pretrained.rendered import RenderedNet
-from ensample.families.sequences.pretrained.stored import asked, filled, places_of
+from ensample.families.sequences.pretrained.stored import asked, filled, learned, places_of
 from ensample.families.training import Training
 from ensample.kinds.records import Records
 from ensample.kinds.sequences import Sequences
@@ -137,7 +137,7 @@ class Pretrained(Training):
             nats, there = self._nats(module, batch)
             return nats.sum() / there.sum()
 
-        return (Player("network", loss, tuple(module.parameters())),)
+        return (Player("network", loss, learned(module)),)
 
     def validate(self, module: PretrainedSequences, batch: Batch, generator: Generator) -> Tensor:
         """Nats a token, mean of each window [rows]."""

@@ -15,6 +15,8 @@ from ensample.nets.random import seeded
 
 PROBED = 4
 """Tokens on which a network shows that it is causal."""
+NEVER = -1e9
+"""Logit of what is never written."""
 ALIKE = 1e-3
 """How far logits of the same place may differ by rounding."""
 

@@ -7,10 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ensample.families.sequences.pretrained.network import KeysAndValues, PretrainedNet
-
-NEVER = -1e9
-"""Logit of the end of a dialogue: a template puts nothing there."""
+from ensample.families.sequences.pretrained.network import NEVER, KeysAndValues, PretrainedNet
 
 
 class RenderedNet(PretrainedNet):

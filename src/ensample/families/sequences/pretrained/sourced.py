@@ -17,7 +17,7 @@ from ensample.families.sequences.autoregressive.sliding import Sliding
 from ensample.families.sequences.drawing import longest_of
 from ensample.families.sequences.pretrained.family import CONTEXT
 from ensample.families.sequences.pretrained.network import network_of
-from ensample.families.sequences.pretrained.stored import Stored, asked, filled, places_of
+from ensample.families.sequences.pretrained.stored import Stored, asked, filled, learned, places_of
 from ensample.families.sequences.pretrained.translator import PretrainedTranslator
 from ensample.families.sequences.pretrained.writing import Writing
 from ensample.families.sequences.translation.family import loss_of, nats_of
@@ -66,7 +66,7 @@ class PretrainedTranslations(Stored, TranslatedSequences):
 
     def facts(self) -> dict[str, Any]:
         """The configuration as `config.json` has it, tokens of beginning, of end and around a source, the context."""
-        around = {"before": list(self.net.before), "behind": list(self.net.behind)}
+        around = {name: list(getattr(self.net, name)) for name in ("before", "behind", "never")}
         begin = [*self.net.prefix, self.net.begin]
         return {"config": self.config, "begin": begin, "end": self.net.end, **around, "context": self.sliding.context}
 
@@ -76,7 +76,8 @@ class PretrainedTranslations(Stored, TranslatedSequences):
         begin = [*self.net.prefix, self.net.begin]
         forced = {"forced_bos_token_id": begin[1]} if len(begin) > 1 else {}
         marks = {"eos_token_id": self.net.end, "pad_token_id": self.net.network.config.pad_token_id}
-        write_json(folder / "generation_config.json", {"decoder_start_token_id": begin[0], **forced, **marks})
+        never = {"bad_words_ids": [[number] for number in self.net.never]} if self.net.never else {}
+        write_json(folder / "generation_config.json", {"decoder_start_token_id": begin[0], **forced, **marks, **never})
 
 
 @dataclass(frozen=True)
@@ -185,7 +186,7 @@ class PretrainedTranslation(Training):
         def loss(batch: Batch, generator: Generator) -> Tensor:
             return loss_of(self._fits(module, batch), batch, self.label_smoothing)
 
-        return (Player("network", loss, tuple(module.parameters())),)
+        return (Player("network", loss, learned(module)),)
 
     def validate(self, module: PretrainedTranslations, batch: Batch, generator: Generator) -> Tensor:
         """Nats of each window a token of a mean window, [rows]."""
@@ -216,5 +217,6 @@ class PretrainedTranslation(Training):
             seen = f"{facts['context']}, of a network of {most}"
             raise InputError("A network has so many places.", f"{self.name}, context", seen, f"say context={room}")
         around = tuple(facts["before"]), tuple(facts["behind"])
-        net = PretrainedTranslator(network, begin, int(facts["end"]), *around, most)
+        never = tuple(facts.get("never", ()))  # files of before have none
+        net = PretrainedTranslator(network, begin, int(facts["end"]), *around, most, never)
         return PretrainedTranslations(event, given, net, Sliding(int(facts["context"])), facts["config"])

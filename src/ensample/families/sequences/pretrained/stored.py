@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from ensample.errors import InputError
 from ensample.families.sequences.pretrained.network import PretrainedNet
@@ -39,10 +40,21 @@ class Stored:
 def filled(net: PretrainedNet, arrays: dict[str, Tensor]) -> None:
     """Put stored weights into a network. Raises KeyError if they are those of another."""
     weights = {n.removeprefix("network."): weight for n, weight in arrays.items() if n.startswith("network.")}
-    learned = {name for name, _ in net.network.named_parameters()}
-    if strange := (learned - weights.keys()) | (weights.keys() - net.kept().keys()):
+    wanted = {name for name, _ in net.network.named_parameters()} - (computed(net.network) - weights.keys())
+    if strange := (wanted - weights.keys()) | (weights.keys() - net.kept().keys()):
         raise KeyError(f"weights {sorted(strange)[:3]}")
     net.network.load_state_dict(weights, strict=False)  # tied ones are filled by their twins
+
+
+def learned(module: nn.Module) -> tuple[nn.Parameter, ...]:
+    """The weights that are learned; those of places may be fixed."""
+    return tuple(weight for weight in module.parameters() if weight.requires_grad)
+
+
+def computed(network: Any) -> set[str]:
+    """Names of the weights that a network computes itself, and that a checkpoint may lack: those of places."""
+    names, patterns = network.state_dict().keys(), getattr(network, "_keys_to_ignore_on_save", None) or ()
+    return {name for name in names if any(re.search(pattern, name) for pattern in patterns)}
 
 
 def places_of(network: Any) -> int | None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ensample.errors import InputError
-from ensample.families.sequences.pretrained.network import ALIKE, PROBED, PretrainedNet, unfit
+from ensample.families.sequences.pretrained.network import ALIKE, NEVER, PROBED, PretrainedNet, unfit
 
 
 @dataclass(frozen=True)
@@ -88,6 +88,7 @@ class PretrainedTranslator(PretrainedNet):
         end: number of the token that ends a text.
         before, behind: numbers of the tokens around a source.
         places: most tokens of a source, those around it included; None for any number.
+        never: numbers of the tokens that are never written.
     """
 
     def __init__(
@@ -98,9 +99,11 @@ class PretrainedTranslator(PretrainedNet):
         before: tuple[int, ...],
         behind: tuple[int, ...],
         places: int | None,
+        never: tuple[int, ...] = (),
     ) -> None:
         super().__init__(network, begin[-1], end)
         self.prefix, self.before, self.behind, self.places = begin[:-1], before, behind, places
+        self.never = never
 
     def forward(self, tokens: Tensor, cond: Tensor | None = None) -> Tensor:
         """Logits [rows, tokens, classes + 1] float32 of what follows each token; `cond` are the sources."""
@@ -113,6 +116,14 @@ class PretrainedTranslator(PretrainedNet):
             use_cache=False,
         )
         return self.columns(out.logits[:, len(self.prefix) :])
+
+    def columns(self, logits: Tensor) -> Tensor:
+        """As of the class above; what is never written has no probability."""
+        if not self.never:
+            return super().columns(logits)
+        shown = logits.clone()
+        shown[..., list(self.never)] = NEVER
+        return super().columns(shown)
 
     def encoded(self, cond: Tensor) -> Read:
         """Sources as the encoder reads them.
