@@ -12,8 +12,8 @@ by the law of counts (`counts`). The suffix has to help: `both` below `blind`.
 
 `many_*`: a random run is taken out, of a line at most 8 characters; its length is not told. How often it is put back
 exactly: by the most probable next character each time (`greedy`), by four beams (`beams`), by a draw (`draw`), by a
-draw out of 16 tries (`tries`), all of the taught network; by masked diffusion (`field`), and by tries of counts
-(`counts`).
+draw out of 16 tries (`tries`), all of the taught network; by masked diffusion (`field`), and, of names, by a draw out
+of 64 tries of counts (`counts`), which weigh too many ends of lines. Beams and tries are weighed by whole texts.
 
 Time is that of the processor, of one thread. The last line is JSON.
 """
@@ -168,8 +168,9 @@ def main() -> None:
         "beams": (taught, {"beams": 4, "length_power": 0.0}),
         "draw": (taught, {"seed": 0}),
         "tries": (taught, {"seed": 0, "candidates": 16}),
-        "counts": (counts, {"seed": 0, "tokens": 16}),
     }
+    if options.text == "names":
+        ways["counts"] = (counts, {"seed": 0})
     if field is not None:
         result["one_field"] = one(field, "both", single)
         ways["field"] = (field, {"greedy": True})
