@@ -57,6 +57,13 @@ class Training:
     def __post_init__(self) -> None:
         self.check()
 
+    def check_shares(self, *options: str) -> None:
+        """Check options that are shares of something, all of it excluded. Raises InputError."""
+        for option in options:
+            if not 0.0 <= (value := getattr(self, option)) < 1.0:
+                rule = "A share must be at least 0 and less than 1."
+                raise InputError(rule, f"{self.name}, {option}", str(value), "choose 0.1, or 0 for none")
+
     def check(self) -> None:
         """Families with options of their own check them in `__post_init__` and call this too. Raises InputError."""
         ranges = {

@@ -19,7 +19,7 @@ from ensample.families.sequences.autoregressive.scheduled import own_inputs
 from ensample.families.sequences.autoregressive.sliding import Sliding
 from ensample.families.sequences.drawing import longest_of
 from ensample.families.sequences.heads import check_heads
-from ensample.families.training import Training
+from ensample.families.sequences.training import SequenceTraining, not_of_classes
 from ensample.kinds.records import Records
 from ensample.kinds.sequences import Sequences
 from ensample.kinds.windows import Windows
@@ -32,7 +32,7 @@ LOOKED_AT = 4_096
 
 
 @dataclass(frozen=True)
-class SequenceAutoregressive(Training):
+class SequenceAutoregressive(SequenceTraining):
     """p(sequence | given) = product over its classes, and its end, of p(class | those before, given).
 
     The default for texts: likelihoods are exact, samples are as good as the likelihood says, and what is begun can be
@@ -100,15 +100,6 @@ class SequenceAutoregressive(Training):
     longest: int | None = None
     infill: float = 0.0
     own_inputs: float = 0.0
-    learning_rate: float = 1.2e-2
-    optimiser: Literal["adamw", "adam", "sgd", "muon"] = "muon"
-    momentum: float = 0.9
-    warm_up: int = 20
-    weight_decay: float = 0.1
-    batch_size: int = 2048
-    average: float = 0.0
-    precision: Literal["float32", "bfloat16"] = "bfloat16"
-    holdout: float = 0.02
 
     name: ClassVar[str] = "sequence-autoregressive"
     scores_parts: ClassVar[bool] = True
@@ -116,10 +107,7 @@ class SequenceAutoregressive(Training):
 
     def __post_init__(self) -> None:
         at_least(self, context=2, width=2, layers=1, attention_heads=1, key_value_heads=1, longest=1)
-        for option in ("dropout", "label_smoothing", "infill", "own_inputs"):
-            if not 0.0 <= (value := getattr(self, option)) < 1.0:
-                rule = "A share must be at least 0 and less than 1."
-                raise InputError(rule, f"{self.name}, {option}", str(value), "choose 0.1, or 0 for none")
+        self.check_shares("dropout", "label_smoothing", "infill", "own_inputs")
         if self.network == "transformer":
             check_heads(self.name, self.width, self.attention_heads, self.key_value_heads)
         self.check()
@@ -130,10 +118,8 @@ class SequenceAutoregressive(Training):
 
     def refuses_sequences(self, event: Ragged, given: Mixed | None) -> str | None:
         """Accepts ordered sequences of one class a step, with or without given fields."""
-        if not event.ordered:
-            return "a chain needs sequences, and these elements have no order"
-        if len(event.element) != 1 or not isinstance(event.element.spans[0].event, Discrete):
-            return "every step must be one class, and here it is something else: take `markov`"
+        if (why := not_of_classes(event)) is not None:
+            return why
         if event.partly and self.infill:
             return "records of which some steps are given are learned forwards: leave out `infill`"
         return None

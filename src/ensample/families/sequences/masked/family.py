@@ -20,7 +20,7 @@ from ensample.families.sequences.masked.hiding import hide
 from ensample.families.sequences.masked.model import MaskedSequences
 from ensample.families.sequences.masked.network import MaskedNet
 from ensample.families.sequences.masked.rounds import Layout
-from ensample.families.training import Training
+from ensample.families.sequences.training import SequenceTraining, not_of_classes
 from ensample.kinds.records import Records
 from ensample.kinds.sequences import Sequences
 from ensample.kinds.windows import Windows
@@ -33,7 +33,7 @@ FEW, LOOKS = 256, 4
 
 
 @dataclass(frozen=True)
-class SequenceField(Training):
+class SequenceField(SequenceTraining):
     """Masked diffusion: classes are hidden one after the other, and a network that sees all others tells them back.
 
     The vector field over discrete events (Austin et al. 2021) as Sahoo et al. (2024, MDLM) and Shi et al. (2024) write
@@ -83,25 +83,16 @@ class SequenceField(Training):
     orders: int = 1
     runs: float = 0.25
     longest: int | None = None
-    learning_rate: float = 1.2e-2
-    optimiser: Literal["adamw", "adam", "sgd", "muon"] = "muon"
-    momentum: float = 0.9
-    warm_up: int = 20
-    weight_decay: float = 0.1
-    batch_size: int = 2048
-    average: float = 0.0
-    precision: Literal["float32", "bfloat16"] = "bfloat16"
-    holdout: float = 0.02
 
     name: ClassVar[str] = "sequence-field"
     distribution: ClassVar[type[Distribution]] = MaskedSequences
 
     def __post_init__(self) -> None:
         at_least(self, context=8, width=2, layers=1, attention_heads=1, longest=1, rounds=1, orders=1)
-        for option in ("dropout", "runs"):
-            if not 0.0 <= (value := getattr(self, option)) <= (0.99 if option == "dropout" else 1.0):
-                rule = "A share must be at least 0 and less than 1."
-                raise InputError(rule, f"{self.name}, {option}", str(value), "choose 0.1, or 0 for none")
+        self.check_shares("dropout")
+        if not 0.0 <= self.runs <= 1.0:
+            rule = "A share must be from 0 to 1."
+            raise InputError(rule, f"{self.name}, runs", str(self.runs), "choose 0.25, or 0 for none")
         check_heads(self.name, self.width, self.attention_heads)
         self.check()
 
@@ -111,10 +102,8 @@ class SequenceField(Training):
 
     def refuses_sequences(self, event: Ragged, given: Mixed | None) -> str | None:
         """Accepts ordered sequences of one class a step, with or without given fields."""
-        if not event.ordered:
-            return "places need an order, and these elements have none"
-        if len(event.element) != 1 or not isinstance(event.element.spans[0].event, Discrete):
-            return "every step must be one class, and here it is something else: take `markov`"
+        if (why := not_of_classes(event)) is not None:
+            return why
         return None
 
     def build(self, records: Records, seed: int) -> MaskedSequences:

@@ -12,13 +12,13 @@ from torch import Generator, Tensor
 from torch.nn import functional as F
 
 from ensample.errors import InputError
-from ensample.events import MISSING_LENGTH, Batch, Discrete, Mixed, Ragged
+from ensample.events import MISSING_LENGTH, Batch, Mixed, Ragged
 from ensample.families.base import Distribution, Player, at_least
 from ensample.families.sequences.autoregressive.sliding import Sliding
 from ensample.families.sequences.drawing import longest_of
 from ensample.families.sequences.heads import check_heads
+from ensample.families.sequences.training import SequenceTraining, not_of_classes
 from ensample.families.sequences.translation.model import TranslatedSequences, classes_of, sized
-from ensample.families.training import Training
 from ensample.kinds.records import Records
 from ensample.kinds.sequences import Sequences
 from ensample.kinds.windows import Windows
@@ -39,7 +39,7 @@ LOOKED_AT = 4_096
 
 
 @dataclass(frozen=True)
-class SequenceToSequence(Training):
+class SequenceToSequence(SequenceTraining):
     """p(sequence | source) = product over its classes, and its end, of p(class | those before, source).
 
     For translation, and whatever else turns one sequence into another: a question into its answer, letters into sounds,
@@ -89,15 +89,6 @@ class SequenceToSequence(Training):
     dropout: float = 0.1
     label_smoothing: float = 0.0
     longest: int | None = None
-    learning_rate: float = 1.2e-2
-    optimiser: Literal["adamw", "adam", "sgd", "muon"] = "muon"
-    momentum: float = 0.9
-    warm_up: int = 20
-    weight_decay: float = 0.1
-    batch_size: int = 2048
-    average: float = 0.0
-    precision: Literal["float32", "bfloat16"] = "bfloat16"
-    holdout: float = 0.02
 
     name: ClassVar[str] = "sequence-to-sequence"
     distribution: ClassVar[type[Distribution]] = TranslatedSequences
@@ -105,10 +96,7 @@ class SequenceToSequence(Training):
 
     def __post_init__(self) -> None:
         at_least(self, context=2, width=2, layers=1, encoder_layers=1, attention_heads=1, longest=1)
-        for option, value in (("dropout", self.dropout), ("label_smoothing", self.label_smoothing)):
-            if not 0.0 <= value < 1.0:
-                rule = "A share must be at least 0 and less than 1."
-                raise InputError(rule, f"{self.name}, {option}", str(value), "choose 0.1, or 0 for none")
+        self.check_shares("dropout", "label_smoothing")
         check_heads(self.name, self.width, self.attention_heads)
         self.check()
 
@@ -121,10 +109,8 @@ class SequenceToSequence(Training):
         if not isinstance(given, Ragged):
             return "there is no source: give a text or a sequence, or take `sequence-autoregressive`"
         for each in (event, given):
-            if not each.ordered:
-                return "a chain needs sequences, and these elements have no order"
-            if len(each.element) != 1 or not isinstance(each.element.spans[0].event, Discrete):
-                return "every step must be one class, and here it is something else"
+            if (why := not_of_classes(each)) is not None:
+                return why
         if self.shared and classes_of(event) != classes_of(given):
             counts = f"{classes_of(given):,} and {classes_of(event):,}"
             return f"shared vectors need one vocabulary, and here there are {counts} classes"

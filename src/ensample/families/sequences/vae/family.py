@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch
 from torch import Generator, Tensor
@@ -14,8 +14,8 @@ from ensample.families.base import Distribution, Player, at_least
 from ensample.families.layout import given_flat, given_width
 from ensample.families.sequences.drawing import longest_of
 from ensample.families.sequences.heads import check_heads
+from ensample.families.sequences.training import SequenceTraining, not_of_classes
 from ensample.families.sequences.vae.model import Reader, VaeSequences, divergence
-from ensample.families.training import Training
 from ensample.families.vae.latents import inform
 from ensample.kinds.records import Records
 from ensample.kinds.sequences import Sequences
@@ -34,7 +34,7 @@ DROPPED = 1
 
 
 @dataclass(frozen=True)
-class SequenceVae(Training):
+class SequenceVae(SequenceTraining):
     """p(x) = integral of p(z) p(x | z) dz over short texts, p(x | z) written class by class (Bowman et al. 2016).
 
     A transformer reads a record and tells a Gaussian of z; another writes it, with z at every step. Use it for the
@@ -77,25 +77,13 @@ class SequenceVae(Training):
     dropped: float = 0.2
     points: int = 4
     longest: int | None = None
-    learning_rate: float = 1.2e-2
-    optimiser: Literal["adamw", "adam", "sgd", "muon"] = "muon"
-    momentum: float = 0.9
-    warm_up: int = 20
-    weight_decay: float = 0.1
-    batch_size: int = 2048
-    average: float = 0.0
-    precision: Literal["float32", "bfloat16"] = "bfloat16"
-    holdout: float = 0.02
 
     name: ClassVar[str] = "sequence-vae"
     distribution: ClassVar[type[Distribution]] = VaeSequences
 
     def __post_init__(self) -> None:
         at_least(self, dims=1, width=2, layers=1, attention_heads=1, free=0.0, points=1, longest=1)
-        for option in ("dropout", "dropped"):
-            if not 0.0 <= (value := getattr(self, option)) < 1.0:
-                rule = "A share must be at least 0 and less than 1."
-                raise InputError(rule, f"{self.name}, {option}", str(value), "choose 0.1, or 0 for none")
+        self.check_shares("dropout", "dropped")
         check_heads(self.name, self.width, self.attention_heads)
         self.check()
 
@@ -105,10 +93,8 @@ class SequenceVae(Training):
 
     def refuses_sequences(self, event: Ragged, given: Mixed | None) -> str | None:
         """Accepts ordered sequences of one class a step, not too long, with or without given fields."""
-        if not event.ordered:
-            return "a chain needs sequences, and these elements have no order"
-        if len(event.element) != 1 or not isinstance(event.element.spans[0].event, Discrete):
-            return "every step must be one class, and here it is something else: take `markov`"
+        if (why := not_of_classes(event)) is not None:
+            return why
         if event.max_length > LONGEST:
             return f"each record has one place, up to {LONGEST:,} steps: read texts by lines or paragraphs"
         return None
