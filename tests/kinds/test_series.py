@@ -12,10 +12,11 @@ import pytest
 import ensample as en
 from ensample.data.dataset import Dataset
 from ensample.errors import InputError
-from ensample.judge.texts.records import forms_of
 from ensample.families.compose.windows import window_records
+from ensample.judge.texts.records import forms_of
 from ensample.kinds import guess, schema_from_plain
 from ensample.kinds.codecs import codec_of
+from ensample.kinds.profile import profiles
 from ensample.kinds.series import Series
 
 TIMES = np.datetime64("2024-01-01T00:00:00") + 3600 * np.arange(12)
@@ -166,3 +167,33 @@ def test_a_column_goes_before_a_field_of_steps_of_its_name():
         "number",
         "boolean",
     }
+
+
+@pytest.mark.parametrize("stride", [1, 3, 6])
+@pytest.mark.parametrize("kept", [slice(None), [0, 1, 2, 5, *range(9, 200)]], ids=["whole", "steps missing"])
+def test_steps_that_windows_share_are_looked_at_once(stride, kept):
+    rng = np.random.default_rng(0)
+    size, hours = 200, np.datetime64("2024-01-01T00:00:00") + 3600 * np.arange(200)
+    own = {"x": rng.normal(size=size).round(2), "word": [f"w{k}" for k in range(size)], "meter": np.arange(size) * 2}
+    table = Dataset.from_arrow(pa.table({"time": hours, **own}).take(pa.array(np.arange(size)[kept])))
+    windows, whole = table.series(6, stride=stride), table.series(time="time")
+    every = profiles(windows.arrow_schema, windows.batches(7))["series"]
+    seen = {place for first in windows.column("time").to_pylist() for place in _places(first)}
+    twice = 0 if kept == slice(None) else 5  # behind a window that is mostly empty and left out
+    assert len(seen) <= every.steps <= len(seen) + twice and every.rows == len(windows)
+    cut, plain = (guess(data)["series"].kind.steps.schema for data in (windows, whole))
+    assert [field.kind.name for field in cut] == ["number", "identifier", "number"]  # of words no one comes twice
+    if kept == slice(None) and len(seen) == size:
+        assert cut["x"].kind == plain["x"].kind
+
+
+def _places(first) -> list[int]:
+    start = int((np.datetime64(first) - np.datetime64("2024-01-01")) / np.timedelta64(1, "h"))
+    return list(range(start, start + 6))
+
+
+def test_windows_in_another_order_are_looked_at_in_full():
+    table = Dataset.from_arrow(pa.table({"time": TIMES, "x": np.arange(12) / 4})).series(4)
+    mixed = table.take(np.arange(8, -1, -1))
+    assert profiles(mixed.arrow_schema, mixed.batches(3))["series"].steps == 9 * 4
+    assert profiles(table.arrow_schema, table.batches(3))["series"].steps == 12

@@ -31,6 +31,8 @@ MUTANTS = [
     Mutant("calibrating.py", "kept[last] = False", "pass", AHEAD),
     Mutant("judge/timeaxis.py", "seconds - MONDAY if", "seconds if", AXIS),
     Mutant("judge/fan.py", "if forecast.plan.grid is None:", "if forecast.plan.grid is not None:", AXIS),
+    Mutant("data/series/shared.py", "again - common", "again - common + self.stride", KIND),
+    Mutant("data/series/shared.py", "steps.slice(len(steps) - self.window)", "None", KIND),
     Mutant("kinds/stepkinds.py", "dict(plan.kinds)", "{}", KIND),
     Mutant("infer/forecast.py", "known - (event.max_length - count)", "known - (event.max_length - count - 1)", AHEAD),
     Mutant(

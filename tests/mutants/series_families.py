@@ -64,5 +64,6 @@ MUTANTS = [
         "torch.where(ends, logit, logit)",
         LAWS,
     ),
+    Mutant(f"{PACKAGE}/cuts.py", "int(count.max()) + beside", "int(count.max())", f"{STEPS} -k share"),
     Mutant(f"{PACKAGE}/cuts.py", "((place > 0) | (first == 0)[window])", "(place >= 0)", f"{STEPS} -k cut"),
 ]

@@ -8,9 +8,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ensample.data import marks
 from ensample.data.dialogues import is_dialogue
 from ensample.data.nested import is_sequence, lengths_of, step_fields, steps_of
 from ensample.data.pictures.column import is_pictures, pixels_of
+from ensample.data.series import plan_in
+from ensample.data.series.shared import Shared
 from ensample.errors import InputError
 from ensample.kinds.arrow import is_number, is_text, plain, value_type
 from ensample.kinds.timeformat import TextTrace
@@ -144,6 +147,9 @@ class _Gathering:
         self, schema: pa.Schema, seed: int = 0, texts: Collection[str] = (), lists: Collection[str] = ()
     ) -> None:
         self.found = {f.name: _profile_of(f.type, f.name in texts, f.name in lists)(f.name, f.type) for f in schema}
+        for column in schema:
+            if isinstance(found := self.found[column.name], SequenceProfile):
+                found.shared = _shared(column)
         self.plain = pa.schema([f for f in schema if type(self.found[f.name]) is Profile])
         self.sampler = _Sampler(np.random.default_rng((seed, PROFILE_STREAM)))
 
@@ -170,7 +176,7 @@ class SequenceProfile(Profile):
     """Facts of a column of lists.
 
     Attributes:
-        steps: number of all steps.
+        steps: number of all steps; those that overlapping windows share count once.
         longest, shortest: steps of the longest and of the shortest record that is not missing.
         fields: profiles of the fields of all steps together.
     """
@@ -180,6 +186,7 @@ class SequenceProfile(Profile):
         self.steps = self.longest = 0
         self.least: int | None = None
         self.fields: dict[str, Profile] = {}
+        self.shared: Shared | None = None
         self._gathering = _Gathering(pa.schema(step_fields(dtype)))
 
     def add(self, column: pa.Array) -> None:
@@ -192,6 +199,7 @@ class SequenceProfile(Profile):
             self.longest = max(self.longest, int(there.max()))
             self.least = int(there.min()) if self.least is None else min(self.least, int(there.min()))
         steps = steps_of(column)
+        steps = steps if self.shared is None else self.shared.own(steps, lengths)
         self.steps += len(steps)
         self._gathering.add(steps)
 
@@ -204,6 +212,12 @@ class SequenceProfile(Profile):
         """Close the profiles of the steps; lists as a whole are not sampled."""
         self._pending = None
         self.fields = self._gathering.finish()
+
+
+def _shared(column: pa.Field) -> Shared | None:
+    """What tells the steps of overlapping windows apart, None for other lists."""
+    plan = plan_in(column) if marks.series(column) else None
+    return None if plan is None or plan.window is None or not plan.overlaps else Shared(plan.window, plan.stride)
 
 
 class PictureProfile(Profile):

@@ -77,13 +77,20 @@ class Sequence:
             raise cannot_be(
                 profile, cls.name, f"names {profile.dtype}", "rename the fields of the steps in plain words"
             )
-        fitted = {name: fit_profile(kinds.get(name), found) for name, found in profile.fields.items()}
+        fitted = {
+            name: fit_profile(kinds.get(name) or cls._means(found), found) for name, found in profile.fields.items()
+        }
         types = {field.name: str(field.type) for field in step_fields(dtype)}
         schema = Schema(tuple(Field(name, types[name], kind) for name, kind in fitted.items()))
         if not any(kind.spans(name) for name, kind in fitted.items()):
             raise cannot_be(profile, cls.name, "steps of which nothing can be learned", "leave the column out")
         plain = json.dumps(schema.to_plain())
         return cls(str(dtype), plain, profile.longest, profile.missing > 0, never_seen(profile), profile.shortest)
+
+    @classmethod
+    def _means(cls, profile: Profile) -> str | None:
+        """The kind of a field of steps where its values are not enough to recognise it."""
+        return None
 
     @cached_property
     def type(self) -> pa.DataType:

@@ -7,6 +7,10 @@ from functools import cached_property
 from typing import ClassVar
 
 from ensample.data.series import SERIES, Plan
+from ensample.kinds.arrow import is_number
+from ensample.kinds.identifier import Identifier
+from ensample.kinds.number import Number
+from ensample.kinds.profile import Profile
 from ensample.kinds.sequence import Sequence
 
 
@@ -23,7 +27,6 @@ class Series(Sequence):
 
     Example:
         >>> import pyarrow as pa
-        >>> from ensample.kinds.profile import Profile
         >>> Series.fit(Profile.of(pa.array([[1.5, 2.0], [2.5, 1.0]]))).describe()
         '2 steps of value (number, 1 to 2.5, in steps of 0.1)'
     """
@@ -31,6 +34,13 @@ class Series(Sequence):
     plan: str = ""
 
     name: ClassVar[str] = SERIES
+
+    @classmethod
+    def _means(cls, profile: Profile) -> str | None:
+        """Whole numbers that never repeat are numbers here: that a counter rises is what its series tells."""
+        if not is_number(profile.dtype):
+            return None
+        return Number.name if Identifier.recognise(profile) > 0 else None
 
     @cached_property
     def planned(self) -> Plan | None:

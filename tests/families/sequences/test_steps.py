@@ -204,6 +204,20 @@ def test_long_records_are_learned_in_windows_that_know_they_were_cut():
     assert torch.equal(begins[0], cut_off[0])
 
 
+@pytest.mark.parametrize(("context", "stride"), [(6, 5), (7, 5), (7, 20), (5, 3)])
+def test_windows_that_share_steps_are_told_whether_records_share_them_or_not(context, stride):
+    lengths = np.full(120, 20)
+    table = (stride * np.arange(120)[:, None] + np.arange(20)).reshape(-1, 1)
+    event = Ragged(Mixed((Span("place", Discrete(1_000)),)), 20)
+    windows = cut(Sequences(event, table, lengths=lengths, near=-(-20 // stride) - 1), context)
+    batch = windows.batch()
+    held = [set(cells[:length].tolist()) for cells, length in zip(batch.cells[:, :, 0], batch.lengths, strict=True)]
+    apart = max(j - i for i in range(len(held)) for j in range(i, len(held)) if held[i] & held[j])
+    assert apart <= windows.near < 2 * apart + 4  # all that share a step, and not many more
+    learned, other = windows.split(0.1, 0)
+    assert len(other) and not set(learned.table.ravel().tolist()) & set(other.table.ravel().tolist())
+
+
 def test_which_network_the_name_means_follows_from_the_steps():
     assert as_family("autoregressive", LETTERS) == SequenceAutoregressive()
     assert as_family("autoregressive", MIXED) == SeriesAutoregressive()

@@ -16,7 +16,8 @@ def cut(records: Sequences, context: int) -> Sequences:
     """Records no longer than a context as they are, longer ones in windows that overlap by half.
 
     In a window that begins inside its record the first step is only looked at, and the end of one that ends there is no
-    end: `scored` says so.
+    end: `scored` says so. Which windows share steps is told by `near`, as of all records: windows of one record that
+    lie beside each other do, and so may those of records that do.
 
     Example:
         >>> from ensample.events import Discrete, Mixed, Ragged, Span
@@ -43,5 +44,6 @@ def cut(records: Sequences, context: int) -> Sequences:
     whole = (first + own >= lengths[record])[window]
     scored = ((place > 0) | (first == 0)[window]) & ((place < there[window]) | whole)
     event = replace(records.event, max_length=context, partly=True)
-    given, near = records.given_of(record), records.near * int(count.max()) or PHASES - 1
+    beside = -(-context // stride) - 1
+    given, near = records.given_of(record), records.near * int(count.max()) + beside
     return Sequences(event, table, records.given, **given, lengths=own, scored=scored, near=near)
