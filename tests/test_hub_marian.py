@@ -116,6 +116,19 @@ def test_greedy_texts_are_those_of_transformers(opened):
         assert not made.count(vocabulary()["<pad>"])
 
 
+def test_the_blank_before_a_text_is_no_part_of_it(opened):
+    asked = {"where": {"source": "the mouse"}, "tokens": 4}
+    made = opened.generate(n=30, seed=2, **asked)
+    kind = opened.codec.kind
+    begun = [kind.tokens.pieces[one.tokens[0]][:1] for one in made if one.tokens]
+    assert begun.count(b" ") > 2 and [kind.text_of(list(one.tokens)) for one in made if one.ended == "tokens"] == [
+        str(one) for one in made if one.ended == "tokens"
+    ]
+    for seed in range(6):
+        assert "".join(opened.stream(seed=seed, **asked)) == opened.generate(seed=seed, **asked)
+    assert opened.generate(regex=" the", **asked) == " the"
+
+
 def test_it_is_tuned_and_written_back(opened, tmp_path):
     family = dataclasses.replace(opened.family, adapters=2, learning_rate=3e-2, batch_size=256)
     data = en.read({"source": SOURCES * 4, "text": TEXTS * 4}, texts=("source", "text"))

@@ -149,17 +149,22 @@ class Writer:
 
     def pieces_of(self, asked: Asked) -> Iterator[str]:
         """One text as it appears; its prompt is read at once."""
-        return self._shown(self.steps([asked], [self.seed_of(asked)]))
+        return self._shown(self.steps([asked], [self.seed_of(asked)]), self._front(asked))
 
-    def _shown(self, steps: Iterator[Step]) -> Iterator[str]:
-        typist = Typist([stop.encode() for stop in self.options.stops])
+    def _shown(self, steps: Iterator[Step], front: bytes) -> Iterator[str]:
+        typist, begun = Typist([stop.encode() for stop in self.options.stops]), False
         for step in steps:
-            if step.classes[0] < self.tokenizer.classes and (
-                piece := typist.write(self.tokenizer.pieces[step.classes[0]])
-            ):
+            data = self.tokenizer.pieces[step.classes[0]] if step.classes[0] < self.tokenizer.classes else b""
+            piece = typist.write(data if begun else data.removeprefix(front))
+            begun = begun or bool(data)
+            if piece:
                 yield piece
         if rest := typist.close():
             yield rest
+
+    def _front(self, asked: Asked) -> bytes:
+        """What a tokenizer puts before a new text, which is no part of it; of a text that is constrained all is."""
+        return b"" if asked.prompt or self.options.constrained else self.tokenizer.front
 
     def steps(self, asked: list[Asked], seeds: list[list[int]]) -> Iterator[Step]:
         """Read the prompts, and write on step by step."""
@@ -239,7 +244,7 @@ class Writer:
         """A passage as a string."""
         pieces = self.tokenizer.pieces
         data = b"".join(pieces[number] for number in passage.classes)
-        text = text_before(data, [stop.encode() for stop in self.options.stops])
+        text = text_before(data.removeprefix(self._front(asked)), [stop.encode() for stop in self.options.stops])
         told = np.array(passage.log_probs) if self.log_probs else None
         return Written(text, asked.prompt, tuple(passage.classes), told, passage.ended, asked.suffix)
 

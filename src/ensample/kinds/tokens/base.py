@@ -41,6 +41,11 @@ class Tokenizer(ABC):
     name: ClassVar[str]
     unknown: int | None = None
 
+    @property
+    def front(self) -> bytes:
+        """What is put before each text, and taken away again when one is decoded."""
+        return b""
+
     @classmethod
     @abstractmethod
     def restored(cls, state: str) -> Self:

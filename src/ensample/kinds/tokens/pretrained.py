@@ -182,6 +182,11 @@ class Pretrained(Tokenizer):
             for part in self._parts("normalizer", "pre_tokenizer")
         )
 
+    @property
+    def front(self) -> bytes:
+        """A blank, where the tokenizer puts one before each text."""
+        return b" " if self._begins_with_a_blank else b""
+
     def around(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Numbers of the tokens that it puts before and behind a text that is read, not written."""
         bare = self._made.encode("a", add_special_tokens=False).ids

@@ -166,6 +166,11 @@ class Options:
             raise _wrong("Choices are strings.", "choices", repr(self.choices), 'say choices=["yes", "no"], say')
 
     @property
+    def constrained(self) -> bool:
+        """Whether something says what may be written at all."""
+        return any(getattr(self, name) is not None for name in LANGUAGES)
+
+    @property
     def stops(self) -> tuple[str, ...]:
         """All stop strings."""
         return (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
