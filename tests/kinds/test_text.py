@@ -230,6 +230,7 @@ def test_many_characters_make_bytes_the_default():
         ("text", pa.array([1, 2]), "values of type int64"),
         ("text", pa.array(["", "", None]), "no character in any row"),
         ("text", pa.array([], pa.string()), "no character in any row"),
+        ("text", pa.nulls(3), "no value in any row"),
     ],
 )
 def test_what_cannot_be_text_is_told(kind, column, words):

@@ -110,11 +110,13 @@ class Text:
 
     @classmethod
     def _checked(cls, profile: Profile) -> TextProfile:
+        if pa.types.is_null(profile.dtype):
+            raise cannot_be(profile, cls.name, "no value in any row", "fill some, or leave the column out")
         if not isinstance(profile, TextProfile):
             fix = "turn the values into texts first"
             raise cannot_be(profile, cls.name, f"values of type {profile.dtype}", fix)
         if not profile.size:
-            raise cannot_be(profile, cls.name, "no character in any row", "leave the column out")
+            raise cannot_be(profile, cls.name, "no character in any row", "add texts, or leave the column out")
         return profile
 
     @cached_property

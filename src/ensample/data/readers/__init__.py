@@ -103,7 +103,7 @@ def read(
         raise InputError(
             "A source is a path, a URL or a table.",
             "read",
-            f"a {type(source).__module__}.{type(source).__qualname__}",
+            _described(source),
             "give a file, a pandas or polars frame, an Arrow table, an array, a dict of columns, or a list of texts",
         )
     return gather(pictured(paired(_as_texts(feed, texts)), form), spellings, math.inf)
@@ -221,3 +221,16 @@ _FORMATS: dict[str, Callable[[File, str, str | None], Feed]] = {
 
 _WITH_PICTURES = (".parquet", ".arrow", ".feather", ".ipc", ".arrows", ".npz", ".npy")
 """Formats of tables that may hold pictures."""
+
+
+def _described(source: Any) -> str:
+    """What a source is that cannot be read.
+
+    Example:
+        >>> _described([]), _described(["a", None])
+        ('an empty list', 'a list of NoneType, str')
+    """
+    if isinstance(source, list | tuple):
+        kinds = ", ".join(sorted({type(each).__name__ for each in source}))
+        return f"a {type(source).__name__} of {kinds}" if source else f"an empty {type(source).__name__}"
+    return f"a {type(source).__module__}.{type(source).__qualname__}"
