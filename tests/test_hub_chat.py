@@ -107,7 +107,7 @@ def test_replies_are_found_with_what_ends_them(sort, opened):
         assert found.replace(" ", "") == wanted.replace(" ", "")
 
 
-@each
+@pytest.mark.parametrize("sort", ["chatml", "late"])
 def test_logits_and_log_probabilities_are_those_of_transformers(sort, opened):
     model, network = opened[sort]._talking, reference(sort)[0]
     kind, wanted = kind_of(model), []
