@@ -35,7 +35,9 @@ MUTANTS = [
     Mutant("solvers/decoding/stopping.py", "- self._beginning()", "", HERE),
     Mutant("solvers/decoding/patience.py", ", total / most**power)", ", total / (steps + 1) ** power)", HERE),
     Mutant("solvers/decoding/beam.py", "prompt.done[search.wanted - 1]", "prompt.done[0]", HERE),
-    Mutant("solvers/decoding/beam.py", "min(search.beams + count, len(scores))", "min(search.beams, len(scores))", HERE),
+    Mutant(
+        "solvers/decoding/beam.py", "min(search.beams + count, len(scores))", "min(search.beams, len(scores))", HERE
+    ),
     Mutant("solvers/decoding/speculative.py", "rest = (p - q).clamp(min=0.0)", "rest = p", HERE),
     Mutant(
         "solvers/decoding/speculative.py",

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 BLEU, CHRF = "BLEU", "chrF"
 
+BLEU_WORDS = 4
+"""Words of the longest runs that BLEU counts."""
+
 OTHERS = "texts of other records"
 """In `Measure.parts`: the score against the right texts of others."""
 
@@ -48,7 +51,7 @@ class TranslationReference(TextReference):
         notes = ("BLEU, chrF: runs of words, of characters, found in the right text of each held-out record, 100 is",)
         return replace(
             plain,
-            ranked_by=CHRF,  # of short texts BLEU is 0: they have no runs of four words
+            ranked_by=CHRF,  # of short texts there is no BLEU
             columns=(*shown, *plain.columns),
             panels=(*panels, *plain.panels),
             tiles=(*shown, *plain.tiles),
@@ -119,7 +122,10 @@ def _sources(reference: TranslationReference) -> list[Any]:
 
 
 def _against(reference: TranslationReference, made: Sequence[str], rows: np.ndarray, how: str) -> list[Measure]:
-    """BLEU and chrF of texts for these held-out records; of records with one source all texts are right."""
+    """BLEU and chrF of texts for these held-out records; of records with one source all texts are right.
+
+    Where no right text has four words there is no BLEU: it would be 0, however right the texts are.
+    """
     if len(made) < 2:
         return []
     sources, right = _sources(reference), dict[Any, list[str]]()
@@ -129,7 +135,8 @@ def _against(reference: TranslationReference, made: Sequence[str], rows: np.ndar
     others = [*wanted[1:], wanted[0]]
     repeats = float(np.mean([text == sources[row] for text, row in zip(made, rows, strict=True)]))
     out = []
-    for score in (bleu, chrf):
+    long_enough = any(len(text.split()) >= BLEU_WORDS for texts in wanted for text in texts)
+    for score in (bleu, chrf) if long_enough else (chrf,):
         measure, apart = score(made, wanted, reference.seed), score(made, others, reference.seed)
         words = f"{measure.words}; {how}; against {OTHERS} {apart.value:.1f}"
         out.append(replace(measure, words=words, parts={OTHERS: apart.value, SOURCE: repeats}))
@@ -169,9 +176,10 @@ def _untranslated(reference: TranslationReference, judgement: Judgement) -> Iter
 
 def quality(judgement: Judgement) -> str:
     """How good the texts are, in two or three sentences."""
-    one, other = judgement.get(BLEU), judgement.get(CHRF)
+    found = [measure for name in (BLEU, CHRF) if (measure := judgement.get(name)) is not None]
     text = quality_of_texts(judgement)
-    if one is None or other is None:
+    if not found:
         return text
-    how = GREEDY if GREEDY in one.words else DRAWN
-    return f"Against the right texts it has {one.value:.1f} BLEU and {other.value:.1f} chrF of 100 ({how}). {text}"
+    how = GREEDY if GREEDY in found[0].words else DRAWN
+    scores = " and ".join(f"{measure.value:.1f} {measure.name}" for measure in found)
+    return f"Against the right texts it has {scores} of 100 ({how}). {text}"
