@@ -120,7 +120,19 @@ def test_the_judge_scores_the_most_probable_texts_and_hears_a_model_that_is_deaf
     asked = translations.translated(model, reference, 0)
     found = translations._against(reference, asked["best"], asked["rows"], translations.GREEDY)
     heard = Judgement(tuple(found), None, None, 0.0)
-    assert heard[CHRF].value > 90 > 60 > heard[CHRF].parts[OTHERS] and "most probable" in heard[BLEU].words
+    assert heard[CHRF].value > 90 > 60 > heard[CHRF].parts[OTHERS] and "most probable" in heard[CHRF].words
     assert not list(translations._deaf(heard))
     mixed = translations._against(reference, asked["best"][::-1], asked["rows"], translations.DRAWN)
     assert [f.severity for f in translations._deaf(Judgement(tuple(mixed), None, None, 0.0))]
+
+
+def test_there_is_bleu_where_a_right_text_has_four_words(model, data, monkeypatch):
+    monkeypatch.setattr(translations, "quality_of_texts", lambda judgement: "More.")
+    for words, names in ((3, [CHRF]), (4, [BLEU, CHRF])):
+        right = [" ".join([DIGITS[digit]] * words) for digit in DIGITS] * 10
+        held_out = en.read({"de": list(DIGITS) * 10, "en": right}, texts=("de", "en"))
+        reference = text_reference(data, held_out, model.schema, "en", ("de",), 0)
+        found = tuple(translations._against(reference, right, np.arange(len(right)), translations.GREEDY))
+        assert [measure.name for measure in found] == names and all(round(m.value, 6) == 100.0 for m in found)
+        told = " and ".join(f"100.0 {name}" for name in names)
+        assert f"it has {told} of 100" in translations.quality(Judgement(found, None, None, 0.0))

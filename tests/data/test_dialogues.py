@@ -42,6 +42,18 @@ def test_dialogues_are_saved_and_read_again(tmp_path, suffix):
     assert again.column("turns").to_pylist() == TALKS and again.schema["turns"].kind == data.schema["turns"].kind
 
 
+def test_what_else_turns_say_is_left_aside():
+    more = [talk and [{**turn, "name": "A", "weight": 1} for turn in talk] for talk in TALKS]
+    data = en.read({"turns": more})
+    kind = data.schema["turns"].kind
+    assert kind.name == "dialogue" and "without name, weight" in kind.describe()
+    made = kind.values(*kind.streams(data.column("turns").combine_chunks(), "turns")[:2])
+    plain = [talk and [{key: turn[key] for key in ("role", "content")} for turn in talk] for talk in made.to_pylist()]
+    assert plain == TALKS and made.type == data.column("turns").type
+    others = [[{"speaker": name, "text": name, "when": j} for j, name in enumerate("ab")]] * 2  # may be a table
+    assert en.read({"turns": others}).schema["turns"].kind.name == "sequence"
+
+
 def test_turns_that_are_dates_or_numbers_stay_texts(tmp_path):
     only = [[{"role": "U", "content": "2020-01-01"}], [{"role": "U", "content": "2021-01-01T10:00:00"}]]
     data = en.read(written(tmp_path / "dates.jsonl", only))

@@ -32,23 +32,36 @@ def _is_text(dtype: pa.DataType) -> bool:
 def turn_fields(dtype: pa.DataType) -> tuple[str, str] | None:
     """Names of the role and of the text of a turn, None for a type that holds no turns.
 
-    A turn is a struct of these two fields.
+    A turn is a struct of these two fields. It may have more, which are left aside, where the two are named `ROLE` and
+    `TEXT`.
 
     Example:
         >>> turn_fields(pa.list_(pa.struct({"role": pa.string(), "content": pa.string()})))
         ('role', 'content')
         >>> turn_fields(pa.list_(pa.struct({"role": pa.string(), "age": pa.int64()})))
     """
-    if not is_list(dtype) or not pa.types.is_struct(dtype.value_type) or dtype.value_type.num_fields != 2:
+    if not is_list(dtype) or not pa.types.is_struct(dtype.value_type):
         return None
-    names = [dtype.value_type.field(j).name for j in range(2)]
-    role, text = (next((name for name in names if name in known), None) for known in (ROLES, TEXTS))
+    names = dtype.value_type.names
+    possible = (ROLES, TEXTS) if len(names) == 2 else ((ROLE,), (TEXT,))
+    role, text = (next((name for name in names if name in known), None) for known in possible)
     return None if role is None or text is None else (role, text)
 
 
 def is_dialogue(dtype: pa.DataType) -> bool:
     """Whether values are lists of turns, whose role and text are texts."""
-    return turn_fields(dtype) is not None and all(_is_text(dtype.value_type.field(j).type) for j in range(2))
+    names = turn_fields(dtype)
+    return names is not None and all(_is_text(dtype.value_type.field(name).type) for name in names)
+
+
+def left_aside(dtype: pa.DataType) -> tuple[str, ...]:
+    """Names of what turns say besides their role and their text.
+
+    Example:
+        >>> left_aside(pa.list_(pa.struct({"role": pa.string(), "content": pa.string(), "name": pa.string()})))
+        ('name',)
+    """
+    return tuple(name for name in dtype.value_type.names if name not in (turn_fields(dtype) or ()))
 
 
 def is_pairs(dtype: pa.DataType) -> bool:
@@ -109,12 +122,15 @@ def turns_of(column: pa.Array | pa.ChunkedArray, field: str) -> Turns:
 
 
 def dialogues(turns: Turns, missing: np.ndarray, dtype: pa.DataType) -> pa.Array:
-    """Inverse of `turns_of`: a column of this type, null where `missing` [rows]."""
+    """Inverse of `turns_of`: a column of this type, null where `missing` [rows], as is what was left aside."""
     names = turn_fields(dtype)
     assert names is not None
     made = {names[0]: turns.roles, names[1]: turns.texts}
-    fields = [dtype.value_type.field(j) for j in range(2)]
-    parts = [_typed(made[field.name], field.type) for field in fields]
+    fields = list(dtype.value_type)
+    parts = [
+        _typed(made[field.name], field.type) if field.name in made else pa.nulls(len(turns.roles), field.type)
+        for field in fields
+    ]
     values = pa.StructArray.from_arrays(parts, fields=fields)
     sort, offsets = (pa.LargeListArray, pa.int64()) if pa.types.is_large_list(dtype) else (pa.ListArray, pa.int32())
     return sort.from_arrays(pa.array(turns.starts, offsets), values, mask=pa.array(missing)).cast(dtype)

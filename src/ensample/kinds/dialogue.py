@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ensample.data.dialogues import Turns, dialogues, turns_of
+from ensample.data.dialogues import Turns, dialogues, left_aside, turns_of
 from ensample.errors import InputError
 from ensample.events import MISSING_LENGTH, Discrete, Mixed, Ragged, Span
 from ensample.kinds.arrow import is_missing, type_from_text
@@ -272,7 +272,8 @@ class Dialogue:
         missing = "; may be missing" if self.missing else ""
         learned = f" ({', '.join(self.learned)} learned)" if self.learned else ""
         words = f"turns of {', '.join(self.roles)}{learned}"
-        return f"{words}; up to {self.longest:,} tokens: {self.tokens.describe()}{missing}"
+        aside = f"; without {', '.join(found)}" if (found := left_aside(self.type)) else ""
+        return f"{words}{aside}; up to {self.longest:,} tokens: {self.tokens.describe()}{missing}"
 
 
 def _or(roles: tuple[str, ...]) -> str:
