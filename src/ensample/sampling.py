@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -74,7 +74,7 @@ def given_rows(model: Model, table: Dataset) -> Batch | None:
         return None
     missing = [name for name in model.codec.given if name not in table.names]
     if missing:
-        raise _given_missing(missing)
+        raise _given_missing(missing, table.names)
     given = table.select(list(model.codec.given))
     if (source := _source(model)) is not None:
         return source.whole(given).batch()
@@ -91,7 +91,7 @@ def given_row(model: Model, conditions: Mapping[str, Any]) -> Batch | None:
         return None
     missing = [name for name in model.codec.given if name not in conditions]
     if missing:
-        raise _given_missing(missing)
+        raise _given_missing(missing, list(conditions))
     if (source := _source(model)) is not None:
         return source.whole(_one(source, conditions[source.field])).batch()
     codec = _given_codec(model)
@@ -190,10 +190,11 @@ def _joined(parts: list[Dataset]) -> Dataset:
     return Dataset.from_arrow(whole, parts[0].schema, "sample")
 
 
-def _given_missing(names: list[str]) -> InputError:
+def _given_missing(names: list[str], said: Sequence[str]) -> InputError:
+    what = f"nothing for {', '.join(names)}" + (f" among {', '.join(map(repr, said))}" if said else "")
     return InputError(
         "A model of p(x | given) needs the given fields.",
-        "sample, where",
-        f"nothing for {', '.join(names)}",
+        "where",
+        what,
         f'say where={{"{names[0]}": ...}}',
     )
