@@ -69,7 +69,7 @@ class SequenceToSequence(SequenceTraining):
     How it is trained: the options of `Training`.
 
     Example:
-        >>> from ensample.events import Span
+        >>> from ensample.events import Discrete, Span
         >>> event = Ragged(Mixed((Span("letter", Discrete(3)),)), 4)
         >>> words = Sequences(event, np.array([[0], [1], [2], [2]] * 9), lengths=np.array([3, 1] * 9))
         >>> pairs = replace(words, given=event, sources=words)
