@@ -8,13 +8,13 @@ import torch
 from ensample.nets.random import seeded
 from ensample.nets.sequences.transformer import TextTransformer
 
-WIDTH, CONTEXT = 12, 16
+WIDTH, CONTEXT = 16, 16
 
 
-def network(gated: bool = False, groups: int = 2) -> TextTransformer:
+def network(gated: bool = False, groups: int = 4) -> TextTransformer:
     """With all weights at random: at first the outputs of both halves of a block are 0."""
     with seeded(torch.Generator().manual_seed(3)):
-        net = TextTransformer(WIDTH, 3, heads=2, groups=groups, context=CONTEXT, gated=gated)
+        net = TextTransformer(WIDTH, 3, heads=4, groups=groups, context=CONTEXT, gated=gated)
         for weight in net.parameters():
             torch.nn.init.normal_(weight, 0.1, 0.3)
     return net.eval()
@@ -24,7 +24,7 @@ def tokens(rows: int) -> torch.Tensor:
     return torch.randn(rows, CONTEXT, WIDTH, generator=torch.Generator().manual_seed(rows))
 
 
-@pytest.mark.parametrize(("gated", "groups"), [(False, 2), (True, 2), (False, 1)])
+@pytest.mark.parametrize(("gated", "groups"), [(False, 4), (True, 4), (False, 2), (False, 1)])
 @pytest.mark.parametrize("rows", [1, 3, 9])
 @pytest.mark.parametrize("even", [True, False])
 @torch.no_grad()
@@ -40,7 +40,7 @@ def test_steps_say_what_the_forward_pass_says(rows, gated, groups, even):
         lengths = lengths + 1
 
 
-@pytest.mark.parametrize(("rows", "groups"), [(1, 2), (6, 2), (6, 1)])
+@pytest.mark.parametrize(("rows", "groups"), [(1, 4), (6, 4), (6, 2), (6, 1)])
 @torch.no_grad()
 def test_several_tokens_at_once_and_back_again(rows, groups):
     net, x = network(groups=groups), tokens(rows)
