@@ -87,10 +87,7 @@ class Autoregressive(Training):
 
     def __post_init__(self) -> None:
         at_least(self, bins=1, width=1, layers=0, bumps=0, pieces=1, attention_heads=1)
-        for name in ("dropout", "label_smoothing", "scheduled_sampling"):
-            if not 0.0 <= getattr(self, name) < 1.0:
-                rule = "A share must be at least 0 and less than 1."
-                raise InputError(rule, f"{self.name}, {name}", str(getattr(self, name)), "choose 0.1, or 0 for none")
+        self.check_shares("dropout", "label_smoothing", "scheduled_sampling")
         if self.network == "lstm":
             at_least(self, layers=1)
         if self.network == "transformer" and self.width % self.attention_heads:

@@ -86,9 +86,7 @@ class ImageAutoregressive(Training):
 
     def __post_init__(self) -> None:
         at_least(self, width=1, layers=1, reach=1, row_width=0, attention_heads=1, pieces=1)
-        if not 0.0 <= self.dropout < 1.0:
-            rule = "A share must be at least 0 and less than 1."
-            raise InputError(rule, f"{self.name}, dropout", str(self.dropout), "choose 0.1, or 0 for none")
+        self.check_shares("dropout")
         if self.network == "transformer" and self.width is not None and self.width % self.attention_heads:
             seen = f"width={self.width}, attention_heads={self.attention_heads}"
             raise InputError("The width must be a multiple of the heads.", self.name, seen, "change one of them")

@@ -127,9 +127,7 @@ class PretrainedTranslation(Training):
 
     def __post_init__(self) -> None:
         at_least(self, context=2, longest=1)
-        if not 0.0 <= self.label_smoothing < 1.0:
-            rule = "A share must be at least 0 and less than 1."
-            raise InputError(rule, f"{self.name}, label_smoothing", str(self.label_smoothing), "choose 0.1, or 0")
+        self.check_shares("label_smoothing")
         self.check()
 
     def refuses(self, event: Mixed, given: Mixed | None) -> str | None:

@@ -117,9 +117,7 @@ class SeriesAutoregressive(Training):
             hidden=1,
             longest=1,
         )
-        if not 0.0 <= self.dropout < 1.0:
-            rule = "A share must be at least 0 and less than 1."
-            raise InputError(rule, f"{self.name}, dropout", str(self.dropout), "choose 0.1, or 0 for none")
+        self.check_shares("dropout")
         if self.network == "transformer":
             check_heads(self.name, self.width, self.attention_heads, self.key_value_heads)
         self.check()
