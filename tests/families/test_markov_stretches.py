@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from tests.clocks import Ticking
 from tests.laws.ragged import CASES, LETTERS, fitted
 
 from ensample.budget import Budget, Clock
@@ -15,17 +16,6 @@ from ensample.families.markov.family import Markov
 from ensample.families.markov.lengths import LengthLaw
 from ensample.families.markov.stretches import LONG, STRETCH, cut, stretches
 from ensample.kinds.sequences import Sequences
-
-
-class Ticking(Clock):
-    """A second passes whenever somebody looks."""
-
-    ticks = 0
-
-    @property
-    def seconds(self) -> float:
-        self.ticks += 1
-        return float(self.ticks)
 
 
 def letters(*lengths: int) -> Sequences:

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 from sklearn.mixture import BayesianGaussianMixture, GaussianMixture
+from tests.clocks import Ticking
 
-from ensample.budget import Budget, Clock
+from ensample.budget import Budget
 from ensample.errors import InputError
 from ensample.events import Continuous, Lattice, Mixed, Span
 from ensample.families.mixture.choice import Trials, parameters, priced
@@ -54,17 +55,6 @@ def test_scikit_learn_finds_the_same():
         model = fit(Mixture(choice=choice), records)
         density = float(model.log_prob(records.batch()).mean())
         assert len(model.components) == 3 and density == pytest.approx(mixtures[1].score(x), abs=5e-3)
-
-
-class Ticking(Clock):
-    """A clock on which every look takes a second."""
-
-    ticks = 0
-
-    @property
-    def seconds(self) -> float:
-        self.ticks += 1
-        return float(self.ticks)
 
 
 @pytest.mark.parametrize("options", [{}, {"choice": "bic"}, {"choice": "dirichlet"}, {"components": 6, "moves": 50}])

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 from scipy import stats
+from tests.clocks import Ticking
 from tests.laws.cases import toy_records
 
-from ensample.budget import Budget, Clock
+from ensample.budget import Budget
 from ensample.errors import CapabilityError
 from ensample.events import Batch, Continuous, Discrete, Lattice, Limit, Mixed, Span, unknown
 from ensample.families.abilities import Draws, Scores
@@ -144,17 +145,6 @@ def test_training_rows_are_never_stored(family):
     assert isinstance(model, Draws) == isinstance(model, Scores) == (family.name == "kernels")
     with pytest.raises(CapabilityError, match="never stored"):
         family.restore(model.event, None, {}, {})
-
-
-class Ticking(Clock):
-    """A clock on which every look takes a second."""
-
-    ticks = 0
-
-    @property
-    def seconds(self) -> float:
-        self.ticks += 1
-        return float(self.ticks)
 
 
 def test_bandwidths_are_compared_on_fewer_rows_where_time_is_short():

@@ -17,6 +17,7 @@ from ensample.families.sequences.pretrained.model import PretrainedSequences
 from ensample.families.sequences.pretrained.network import PretrainedNet, network_of
 from ensample.families.sequences.pretrained.rendered import RenderedNet
 from ensample.families.sequences.pretrained.stored import asked, filled, learned, places_of
+from ensample.families.sequences.training import not_of_classes
 from ensample.families.training import Training
 from ensample.kinds.records import Records
 from ensample.kinds.sequences import Sequences
@@ -91,10 +92,8 @@ class Pretrained(Training):
 
     def refuses_sequences(self, event: Ragged, given: Mixed | None) -> str | None:
         """Accepts ordered sequences of one class a step, without given fields."""
-        if not event.ordered:
-            return "a chain needs sequences, and these elements have no order"
-        if len(event.element) != 1 or not isinstance(event.element.spans[0].event, Discrete):
-            return "every step must be one class, and here it is something else: take `markov`"
+        if (why := not_of_classes(event)) is not None:
+            return why
         return "a checkpoint knows no given fields: take `sequence-autoregressive`" if given is not None else None
 
     def build(self, records: Records, seed: int) -> PretrainedSequences:

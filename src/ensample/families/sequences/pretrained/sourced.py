@@ -10,7 +10,7 @@ import torch
 from torch import Generator, Tensor
 
 from ensample.errors import InputError
-from ensample.events import MISSING_LENGTH, Batch, Discrete, Mixed, Ragged
+from ensample.events import MISSING_LENGTH, Batch, Mixed, Ragged
 from ensample.families.base import Distribution, Player, at_least
 from ensample.families.sequences.autoregressive.model import check_whole
 from ensample.families.sequences.autoregressive.sliding import Sliding
@@ -20,6 +20,7 @@ from ensample.families.sequences.pretrained.network import network_of
 from ensample.families.sequences.pretrained.stored import Stored, asked, filled, learned, places_of
 from ensample.families.sequences.pretrained.translator import PretrainedTranslator
 from ensample.families.sequences.pretrained.writing import Writing
+from ensample.families.sequences.training import not_of_classes
 from ensample.families.sequences.translation.family import loss_of, nats_of
 from ensample.families.sequences.translation.model import TranslatedSequences, classes_of
 from ensample.families.training import Training
@@ -139,10 +140,8 @@ class PretrainedTranslation(Training):
         if not isinstance(given, Ragged):
             return "there is no source: give a text or a sequence, or take `pretrained`"
         for each in (event, given):
-            if not each.ordered:
-                return "a chain needs sequences, and these elements have no order"
-            if len(each.element) != 1 or not isinstance(each.element.spans[0].event, Discrete):
-                return "every step must be one class, and here it is something else"
+            if (why := not_of_classes(each)) is not None:
+                return why
         if classes_of(event) != classes_of(given):
             counts = f"{classes_of(given):,} and {classes_of(event):,}"
             return f"a checkpoint has one vocabulary for both texts, and here there are {counts} classes"
